@@ -1,0 +1,31 @@
+// What `npm start`, `npm test` and the other scripts of package.json do: set up what is missing, then the job itself.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { ensureBuilt, ensureInstalled, root, run } from "./tasks.mjs";
+
+const [task, ...args] = process.argv.slice(2);
+const node = (file, ...rest) => run(process.execPath, [join(root, file), ...rest]);
+const vitest = (config, ...rest) =>
+  node("node_modules/vitest/vitest.mjs", "run", "--config", join(root, config), ...rest);
+
+const tasks = {
+  build: () => ensureBuilt(),
+  start: () => (ensureBuilt(), node("apps/testpmd/dist/demo/main.js", ...args)),
+  testpmd: () => (ensureBuilt(), node("apps/testpmd/dist/main.js", ...args)),
+  test: () => (ensureBuilt(), vitest("test/vitest.config.ts", ...args)),
+  guest: () => (ensureBuilt(), node("test/guest/dist/console.js", ...args)),
+  "test:guest": () => (ensureBuilt(), vitest("test/guest/vitest.config.ts", ...args)),
+  bench: () => (ensureBuilt(), node("bench/dist/main.js", ...args)),
+  lint: () => (ensureInstalled(), node("node_modules/@biomejs/biome/bin/biome", "check", ".", ...args)),
+  format: () => (ensureInstalled(), node("node_modules/@biomejs/biome/bin/biome", "check", "--write", ".", ...args)),
+  clean: () => {
+    for (const top of ["packages", "apps", "test", "bench"])
+      run("find", [top, "-name", "dist", "-type", "d", "-prune", "-exec", "rm", "-rf", "{}", "+"]);
+    rmSync(join(root, ".cache"), { recursive: true, force: true });
+  },
+};
+if (tasks[task] === undefined) {
+  console.error(`emudev: unknown task '${task}'; one of ${Object.keys(tasks).join(", ")}`);
+  process.exit(2);
+}
+tasks[task]();
