@@ -1,0 +1,53 @@
+// What this machine can do for a guest: KVM or only TCG, namespaces and TAP, huge pages. Where the tests' full equipment
+// (apt-get, root, /dev/net/tun) is there, as in CI, a test that cannot run is a failure; elsewhere it is a skip that says why.
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
+
+const can = (path: string, mode: number): boolean => {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** KVM only where the CPU virtualises: /dev/kvm alone may open and still hang stock kernels. */
+export function kvmWorks(cpuinfo = readFileSync("/proc/cpuinfo", "utf8")): boolean {
+  return /^flags\s*:.*\b(svm|vmx)\b/m.test(cpuinfo) && can("/dev/kvm", constants.R_OK | constants.W_OK);
+}
+
+/** Why there can be no TAP in a network namespace here, or null. */
+export function noTap(): string | null {
+  if (process.getuid?.() !== 0) return "needs root for a network namespace and a TAP";
+  if (!existsSync("/dev/net/tun")) return "needs /dev/net/tun for a TAP";
+  const folders = (process.env.PATH ?? "").split(":").concat("/usr/sbin", "/sbin");
+  if (!folders.some((folder) => existsSync(`${folder}/ip`))) return "needs the ip command (package iproute2)";
+  return null;
+}
+
+/** True where every guest test but the one on huge pages must be able to run. */
+export function fullyEquipped(): boolean {
+  return process.env.CI !== undefined || (noTap() === null && existsSync("/usr/bin/apt-get"));
+}
+
+const HUGE_PAGES = "/proc/sys/vm/nr_hugepages";
+
+/** Asks the kernel for 2 MiB pages; returns why they cannot be had, or null. */
+export function reserveHugePages(mebibytes: number): string | null {
+  const meminfo = readFileSync("/proc/meminfo", "utf8");
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(meminfo)?.[1] ?? 0);
+  if (field("Hugepagesize") !== 2048) return `huge pages of ${field("Hugepagesize")} kB, not of 2048 kB`;
+  const wanted = mebibytes / 2;
+  if (field("HugePages_Free") >= wanted) return null;
+  try {
+    writeFileSync(HUGE_PAGES, String(field("HugePages_Total") - field("HugePages_Free") + wanted));
+  } catch (error) {
+    return `${HUGE_PAGES} cannot be written: ${(error as Error).message}`;
+  }
+  const got = Number(readFileSync(HUGE_PAGES, "utf8"));
+  return got >= wanted ? null : `the kernel gave ${got} of ${wanted} huge pages`;
+}
+
+/** The reserved number, to be put back afterwards. */
+export const hugePages = (): number => Number(readFileSync(HUGE_PAGES, "utf8"));
+export const setHugePages = (pages: number): void => writeFileSync(HUGE_PAGES, String(pages));
