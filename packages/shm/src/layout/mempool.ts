@@ -15,7 +15,8 @@ export const MEMPOOL_CACHE_LEN = 0; // u32 objects in it
 export const MEMPOOL_CACHE_GET_FAIL = 8; // u64 objects asked for and not had (exhaustion)
 export const MEMPOOL_CACHE_GETS = 16; // u64 objects
 export const MEMPOOL_CACHE_PUTS = 24; // u64 objects
-export const MEMPOOL_CACHE_OBJS = 64; // u32[MEMPOOL_CACHE_MAX * 1.5]
+export const MEMPOOL_CACHE_OBJS = 64; // u32[MEMPOOL_CACHE_SLOTS]
+export const MEMPOOL_CACHE_SLOTS = 768; // MEMPOOL_CACHE_MAX * 1.5
 export const MEMPOOL_CACHE_MAX = 512;
 
 // The index of an lcore in per-lcore tables; 0 is the main lcore.

@@ -1,0 +1,169 @@
+// The arena as the main thread holds it: it makes the shared memory, puts this process's memfd under its first part, and
+// manages the two kinds of tenants, memzones there and windows behind. One a process; workers attach to `handle`.
+import { addressOf, addSeals, fileStat, mapNothing, mapShared, memfdCreate, PROT, SEAL } from "@emudev/linux";
+import { ARENA_BYTES, type ArenaHandle, Arena as ArenaViews, type Memzone } from "../data/arena.ts";
+import { checkInteger, ShmError } from "../data/error.ts";
+import { type Range, RangeAllocator } from "./range-allocator.ts";
+
+const PAGE_BYTES = 4096;
+const WASM_PAGE_BYTES = 65536;
+const MIB = 2 ** 20;
+const OWN_BYTES_DEFAULT = 512 * MIB;
+const OWN_BYTES_MAX = 2048 * MIB;
+const LINE_BYTES = 64;
+const ALIGN_MAX = 2 ** 30;
+
+// Collecting a WebAssembly.Memory unmaps what was mapped into it, so none is ever let go.
+const kept: WebAssembly.Memory[] = [];
+
+const roundUp = (value: number, align: number) => Math.ceil(value / align) * align;
+
+export class Arena extends ArenaViews {
+  readonly #zones = new Map<string, Memzone>();
+  readonly #own: RangeAllocator;
+  readonly #windows: RangeAllocator;
+  /** Windows whose first asked-for byte is not the window's first, by that byte. */
+  readonly #inner = new Map<number, number>();
+  /** Bytes at and above were never part of a memzone, so they still read 0. */
+  #untouched = PAGE_BYTES;
+
+  /**
+   * Makes the process's arena. Memory is committed when it is first written.
+   * @param opts.ownBytes size of the part for memzones: whole 64 KiB, at most 2 GiB; default 512 MiB
+   * @throws ShmError EINVAL; LinuxError when the kernel refuses (memfd, mmap)
+   */
+  static create(opts: { ownBytes?: number } = {}): Arena {
+    const { ownBytes = OWN_BYTES_DEFAULT } = opts;
+    checkInteger("arena: ownBytes", ownBytes, WASM_PAGE_BYTES, OWN_BYTES_MAX);
+    if (ownBytes % WASM_PAGE_BYTES !== 0)
+      throw new ShmError("EINVAL", `arena: ownBytes is ${ownBytes}: it must be a multiple of ${WASM_PAGE_BYTES}`);
+    const pages = ARENA_BYTES / WASM_PAGE_BYTES;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    kept.push(memory);
+    const base = addressOf(new Uint8Array(memory.buffer, 0, PAGE_BYTES));
+    const fd = memfdCreate("emudev-arena", ownBytes, { seals: true });
+    addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
+    mapShared(base, ownBytes, PROT.READ | PROT.WRITE, fd, 0);
+    return new Arena({ memory, base, fd, ownBytes });
+  }
+
+  private constructor(handle: ArenaHandle) {
+    super(handle);
+    this.#own = new RangeAllocator(PAGE_BYTES, handle.ownBytes);
+    this.#windows = new RangeAllocator(handle.ownBytes, ARENA_BYTES);
+  }
+
+  /**
+   * Reserves zeroed memory in the own part.
+   * @param align power of two; from 4096 on the zone shares its pages with no other zone
+   * @throws ShmError EINVAL, EEXIST (name), ENOMEM
+   */
+  memzoneReserve(name: string, bytes: number, align = LINE_BYTES): Memzone {
+    checkInteger(`memzone ${name}: bytes`, bytes, 1, this.ownBytes);
+    checkInteger(`memzone ${name}: align`, align, 1, ALIGN_MAX);
+    if ((align & (align - 1)) !== 0)
+      throw new ShmError("EINVAL", `memzone ${name}: align is ${align}: it must be a power of two`);
+    if (this.#zones.has(name)) throw new ShmError("EEXIST", `memzone ${name} exists already`);
+    const granule = align >= PAGE_BYTES ? PAGE_BYTES : LINE_BYTES;
+    const size = roundUp(bytes, granule);
+    const off = this.#own.reserve(size, Math.max(align, LINE_BYTES), this.base);
+    if (off === null) throw this.#outOfMemory(name, bytes);
+    this.u8.fill(0, off, Math.max(off, Math.min(off + size, this.#untouched)));
+    this.#untouched = Math.max(this.#untouched, off + size);
+    const zone = { name, off, bytes };
+    this.#zones.set(name, zone);
+    return zone;
+  }
+
+  memzoneLookup(name: string): Memzone | undefined {
+    return this.#zones.get(name);
+  }
+
+  /** @throws ShmError ENOENT */
+  memzoneFree(name: string): void {
+    const zone = this.#zones.get(name);
+    if (zone === undefined) throw new ShmError("ENOENT", `memzone ${name} does not exist`);
+    this.#zones.delete(name);
+    this.#own.release(zone.off);
+  }
+
+  /** All memzones by offset. */
+  memzones(): Memzone[] {
+    return [...this.#zones.values()].sort((a, b) => a.off - b.off);
+  }
+
+  /**
+   * Maps part of a file behind the own part. The window is aligned, by absolute address, to the file's block size (that is
+   * the page size of hugetlb files), and begins before `fileOffset` where that is not.
+   * @param fd stays the caller's, who may close it afterwards
+   * @param prot PROT of linux; a store to a read-only window is SIGSEGV
+   * @returns offset of the byte at `fileOffset`, or null when no hole is large enough
+   * @throws LinuxError when mmap refuses
+   */
+  mapWindow(fd: number, fileOffset: number, bytes: number, prot: number): number | null {
+    checkInteger("window: fileOffset", fileOffset, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger("window: bytes", bytes, 1, Number.MAX_SAFE_INTEGER);
+    const align = windowAlignment(fd);
+    const before = fileOffset % align;
+    const start = this.reserveWindow(roundUp(before + bytes, align), align);
+    if (start === null) return null;
+    try {
+      mapShared(this.base + start, roundUp(before + bytes, PAGE_BYTES), prot, fd, fileOffset - before);
+    } catch (error) {
+      this.#windows.release(start);
+      throw error;
+    }
+    if (before > 0) this.#inner.set(start + before, start);
+    return start + before;
+  }
+
+  /**
+   * Reserves room for a window with nothing mapped: it reads 0. For callers that map several parts of a file side by side.
+   * @param align power of two from 4096 on, by absolute address
+   */
+  reserveWindow(bytes: number, align = PAGE_BYTES): number | null {
+    return this.#windows.reserve(roundUp(bytes, PAGE_BYTES), Math.max(align, PAGE_BYTES), this.base);
+  }
+
+  /** Maps part of a file over part of a reserved window; all in whole pages of the file. */
+  mapInto(off: number, fd: number, fileOffset: number, bytes: number, prot: number): void {
+    mapShared(this.base + off, bytes, prot, fd, fileOffset);
+  }
+
+  /** Takes a mapping out of part of a reserved window, which reads 0 again. */
+  unmapFrom(off: number, bytes: number): void {
+    mapNothing(this.base + off, bytes);
+  }
+
+  /** Unmaps and frees what mapWindow() or reserveWindow() returned. No thread may use it any more. */
+  unmapWindow(off: number): void {
+    const start = this.#inner.get(off) ?? off;
+    const window = this.#windows.bytesOf(start);
+    if (window === undefined) throw new ShmError("ENOENT", `no window begins at arena offset ${off}`);
+    mapNothing(this.base + start, window);
+    this.#windows.release(start);
+    this.#inner.delete(off);
+  }
+
+  /** The windows in use, each as a whole. */
+  windows(): Range[] {
+    return this.#windows.used();
+  }
+
+  #outOfMemory(name: string, bytes: number): ShmError {
+    const free = this.#own.free().reduce((sum, range) => sum + range.bytes, 0);
+    const mib = (value: number) => (value / MIB).toFixed(1);
+    return new ShmError(
+      "ENOMEM",
+      `no room for memzone ${name} of ${mib(bytes)} MiB: ${mib(free)} of ${mib(this.ownBytes)} MiB are free; ` +
+        "start with more memory (-m) or ask for smaller pools",
+    );
+  }
+}
+
+/** The file's block size where it is a power of two and at least a page, else a page. */
+export function windowAlignment(fd: number): number {
+  const { blockSize } = fileStat(fd);
+  const usable = blockSize >= PAGE_BYTES && blockSize <= ALIGN_MAX && (blockSize & (blockSize - 1)) === 0;
+  return usable ? blockSize : PAGE_BYTES;
+}

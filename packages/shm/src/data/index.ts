@@ -1,0 +1,20 @@
+export { Arena, type ArenaHandle, type Memzone } from "./arena.ts";
+export { ShmError, type ShmErrorCode } from "./error.ts";
+export { type ShmKernels, shmKernels } from "./kernels.ts";
+export {
+  mbufAlloc,
+  mbufAppend,
+  mbufBytes,
+  mbufChain,
+  mbufData,
+  mbufFree,
+  mbufFrom,
+  mbufPrepend,
+  mbufRefcntUpdate,
+  mbufSegments,
+  mbufTailroom,
+} from "./mbuf.ts";
+export { Mempool, type MempoolOptions } from "./mempool.ts";
+export { Qsbr } from "./qsbr.ts";
+export { Ring } from "./ring.ts";
+export { loadKernels } from "./wasm.ts";

@@ -1,0 +1,28 @@
+// The kernels of this package (assembly/index.ts) as JavaScript calls them. Results are signed 32-bit: apply `>>> 0` to
+// offsets.
+import type { Arena } from "./arena.ts";
+import { loadKernels } from "./wasm.ts";
+
+export interface ShmKernels {
+  readonly ring_left: { value: number };
+  ring_enqueue_burst(ring: number, objs: number, n: number): number;
+  ring_enqueue_bulk(ring: number, objs: number, n: number): number;
+  ring_dequeue_burst(ring: number, objs: number, n: number): number;
+  ring_dequeue_bulk(ring: number, objs: number, n: number): number;
+  ring_enqueue_one(ring: number, obj: number): number;
+  ring_dequeue_one(ring: number): number;
+  ring_count(ring: number): number;
+  mempool_get_bulk(pool: number, lcore: number, objs: number, n: number): number;
+  mempool_put_bulk(pool: number, lcore: number, objs: number, n: number): void;
+  pktmbuf_alloc_bulk(pool: number, lcore: number, objs: number, n: number): number;
+  pktmbuf_alloc(pool: number, lcore: number): number;
+  pktmbuf_free_bulk(lcore: number, objs: number, n: number): void;
+  pktmbuf_free(lcore: number, mbuf: number): void;
+  pktmbuf_read(mbuf: number, offset: number, bytes: number, to: number): number;
+  copy_bytes(to: number, from: number, n: number): void;
+}
+
+/** This thread's instance over the arena. */
+export function shmKernels(arena: Arena): ShmKernels {
+  return loadKernels<ShmKernels>(new URL("../kernels.wasm", import.meta.url), arena.memory);
+}
