@@ -1,0 +1,21 @@
+// The vocabulary of the Adaptive Virtual Function, shared by the device, the backend and the guest's driver.
+export * from "./admin-queue.ts";
+export { type Codec, decode, encode, isMulticastMac, isZeroMac } from "./codec.ts";
+export * from "./layout/aq.ts";
+export * from "./layout/dyn-ctl.ts";
+export * from "./layout/limits.ts";
+export * from "./layout/rx-desc.ts";
+export * from "./layout/tx-desc.ts";
+export * from "./registers.ts";
+export * from "./types.ts";
+export * from "./virtchnl/event.ts";
+export * from "./virtchnl/filters.ts";
+export * from "./virtchnl/irq-map.ts";
+export * from "./virtchnl/large.ts";
+export * from "./virtchnl/ops.ts";
+export * from "./virtchnl/queue-config.ts";
+export * from "./virtchnl/queue-select.ts";
+export * from "./virtchnl/resources.ts";
+export * from "./virtchnl/rss.ts";
+export * from "./virtchnl/stats.ts";
+export * from "./virtchnl/vlan-v2.ts";
