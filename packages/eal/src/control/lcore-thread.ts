@@ -1,0 +1,45 @@
+// The first thing that runs in an lcore's thread: the task file of the Piscina pool. Tasks are not bound to threads, so each
+// task pins the thread it landed on to its lcore's CPUs, then imports the data module it was given and calls its function.
+// A function that throws is reported as a value: a rejected task always means that the thread itself died.
+import { workerData } from "node:worker_threads";
+import { setAffinity } from "@emudev/linux";
+import { Arena, type ArenaHandle, Qsbr } from "@emudev/shm/data";
+import { makeLcoreEnv } from "../data/env.ts";
+
+/** What every thread of the pool is started with. */
+export interface LcoreThreadData {
+  arena: ArenaHandle;
+  qsbr: number;
+}
+
+/** What goes to a thread with a task. */
+export interface LcoreTask {
+  id: number;
+  index: number;
+  off: number;
+  cpus: number[];
+  module: string;
+  fn: string;
+  arg: unknown;
+}
+
+/** What comes back. */
+export type LcoreOutcome = { value: unknown } | { error: { name: string; message: string; stack: string } };
+
+const { arena: handle, qsbr: qsbrOff } = workerData as LcoreThreadData;
+const arena = Arena.attach(handle);
+const qsbr = new Qsbr(arena, qsbrOff);
+
+export default async function run(task: LcoreTask): Promise<LcoreOutcome> {
+  try {
+    setAffinity(task.cpus);
+    const module = (await import(task.module)) as Record<string, unknown>;
+    const fn = module[task.fn];
+    if (typeof fn !== "function") throw new TypeError(`${task.module} exports no function '${task.fn}'`);
+    const env = makeLcoreEnv(arena, qsbr, task.id, task.index, task.off);
+    return { value: await fn(env, task.arg) };
+  } catch (error) {
+    const { name, message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+    return { error: { name, message, stack } };
+  }
+}
