@@ -1,0 +1,47 @@
+// How an lcore opens the queues of a net_iavf port (the data module's contract with ethdev). A burst is one kernel call;
+// where ring tails are not mapped it also tells the main thread, by an eventfd, that there is a tail to send.
+import type { LcoreEnv } from "@emudev/eal/data";
+import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
+import { signalEventfd } from "@emudev/linux/data";
+import type { Arena } from "@emudev/shm/data";
+import { KICK_DIRTY, KICK_FD, KICK_SIGNALLED, KICK_WORD } from "../layout/doorbell.ts";
+import { RXQ_KICK } from "../layout/rx-queue.ts";
+import { TXQ_KICK } from "../layout/tx-queue.ts";
+import { iavfKernels } from "./kernels.ts";
+
+/** Opens receive queue state at `off` for bursts by this lcore. */
+export function openRxQueue(env: LcoreEnv, off: number): RxQueue {
+  const kernels = iavfKernels(env.arena);
+  const lcore = env.index;
+  const kick = env.arena.u32[(off + RXQ_KICK) >>> 2]!;
+  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_rx_burst(off, lcore, pkts, n) };
+  return {
+    burst(pkts, n) {
+      const received = kernels.iavf_rx_burst(off, lcore, pkts, n);
+      forwardTail(env.arena, kick);
+      return received;
+    },
+  };
+}
+
+/** Opens transmit queue state at `off` for bursts by this lcore. */
+export function openTxQueue(env: LcoreEnv, off: number): TxQueue {
+  const kernels = iavfKernels(env.arena);
+  const lcore = env.index;
+  const kick = env.arena.u32[(off + TXQ_KICK) >>> 2]!;
+  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n) };
+  return {
+    burst(pkts, n) {
+      const accepted = kernels.iavf_tx_burst(off, lcore, pkts, n);
+      forwardTail(env.arena, kick);
+      return accepted;
+    },
+  };
+}
+
+// One signal for all tails that move until the main thread has looked.
+function forwardTail(arena: Arena, kick: number): void {
+  const word = (kick + KICK_WORD) >>> 2;
+  if (Atomics.compareExchange(arena.i32, word, KICK_DIRTY, KICK_SIGNALLED) !== KICK_DIRTY) return;
+  signalEventfd(arena.i32[(kick + KICK_FD) >>> 2]!);
+}
