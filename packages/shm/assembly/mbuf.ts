@@ -18,11 +18,9 @@ import {
   MEMPOOL_CACHE_PUTS,
   MEMPOOL_CACHE_SIZE,
   MEMPOOL_DATAROOM,
-  MEMPOOL_RING,
 } from "../src/layout/mempool";
 import { copy } from "./copy";
 import { cacheOf, count, flush, flushThreshold, getBulk, putOne } from "./mempool";
-import { enqueueOne } from "./ring";
 
 /** Arena offset of the segment's first byte of data. */
 // @ts-ignore: decorator
@@ -84,49 +82,38 @@ export function prefree(mbuf: u32): bool {
 /** rte_pktmbuf_free_bulk: frees n packets, chains included; a slot that holds 0 is passed over. */
 export function freeBulk(lcore: u32, objs: u32, n: u32): void {
   const end = objs + (n << 2);
-  let pool: u32 = 0;
-  let cache: u32 = 0;
-  let len: u32 = 0;
-  let before: u32 = 0;
-  let threshold: u32 = 0;
-  for (let at = objs; at < end; at += 4) {
-    let mbuf = load<u32>(at);
-    while (mbuf != 0) {
-      const next = load<u32>(mbuf, MBUF_NEXT);
-      if (prefree(mbuf)) {
-        const owner = load<u32>(mbuf, MBUF_POOL);
-        if (owner != pool) {
-          if (cache != 0) endRun(cache, len, before);
-          pool = owner;
-          threshold = flushThreshold(load<u32>(pool, MEMPOOL_CACHE_SIZE));
-          cache = lcore < <u32>LCORE_MAX ? cacheOf(pool, lcore) : 0;
-          len = cache != 0 ? load<u32>(cache, MEMPOOL_CACHE_LEN) : 0;
-          before = len;
-        }
-        if (cache != 0 && threshold != 0) {
-          if (len == threshold) {
-            // Objects counted so far leave the cache: keep `len - before` what this run has put.
-            before -= len;
-            len = flush(pool, cache, len);
-          }
-          store<u32>(cache + (len << 2), mbuf, MEMPOOL_CACHE_OBJS);
-          len++;
-        } else {
-          if (enqueueOne(load<u32>(pool, MEMPOOL_RING), mbuf) == 0) unreachable();
-          if (cache != 0) before--;
-        }
-      }
-      mbuf = next;
-    }
+  for (let at = objs; at < end; ) {
+    const before = at;
+    if (lcore < <u32>LCORE_MAX) at = freePlain(lcore, at, end);
+    if (at != before) continue;
+    free(lcore, load<u32>(at));
+    at += 4;
   }
-  if (cache != 0) endRun(cache, len, before);
 }
 
-// @ts-ignore: decorator
-@inline
-function endRun(cache: u32, len: u32, before: u32): void {
-  store<u32>(cache, len, MEMPOOL_CACHE_LEN);
-  count(cache, MEMPOOL_CACHE_PUTS, len - before);
+// The common case, a run of packets of one segment, one reference and one pool, goes to the cache in a loop without calls.
+// Returns where it stopped: at another kind of packet, or when the cache is full, which it is not at the start.
+function freePlain(lcore: u32, at: u32, end: u32): u32 {
+  const pool = load<u32>(load<u32>(at), MBUF_POOL);
+  const cache = cacheOf(pool, lcore);
+  const threshold = flushThreshold(load<u32>(pool, MEMPOOL_CACHE_SIZE));
+  let len = load<u32>(cache, MEMPOOL_CACHE_LEN);
+  if (pool == 0 || threshold == 0) return at;
+  if (len == threshold) len = flush(pool, cache, len);
+  const room = at + ((threshold - len) << 2);
+  const stop = room < end ? room : end;
+  const nextAndPool = (<u64>pool) << 32;
+  const slots = cache + MEMPOOL_CACHE_OBJS + (len << 2) - at;
+  const start = at;
+  for (; at < stop; at += 4) {
+    const mbuf = load<u32>(at);
+    if (atomic.load<u16>(mbuf, MBUF_REFCNT) != 1 || load<u64>(mbuf, MBUF_NEXT) != nextAndPool) break;
+    store<u32>(slots + at, mbuf);
+  }
+  const put = (at - start) >> 2;
+  store<u32>(cache, len + put, MEMPOOL_CACHE_LEN);
+  count(cache, MEMPOOL_CACHE_PUTS, put);
+  return at;
 }
 
 /** rte_pktmbuf_free_seg: one segment, whatever follows it. */

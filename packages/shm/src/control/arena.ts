@@ -44,6 +44,8 @@ export class Arena extends ArenaViews {
     const fd = memfdCreate("emudev-arena", ownBytes, { seals: true });
     addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
     mapShared(base, ownBytes, PROT.READ | PROT.WRITE, fd, 0);
+    // What unmapping a window leaves is then of one kind with its neighbours, and the kernel joins them into one mapping.
+    mapNothing(base + ownBytes, ARENA_BYTES - ownBytes);
     return new Arena({ memory, base, fd, ownBytes });
   }
 
@@ -59,7 +61,7 @@ export class Arena extends ArenaViews {
    * @throws ShmError EINVAL, EEXIST (name), ENOMEM
    */
   memzoneReserve(name: string, bytes: number, align = LINE_BYTES): Memzone {
-    checkInteger(`memzone ${name}: bytes`, bytes, 1, this.ownBytes);
+    checkInteger(`memzone ${name}: bytes`, bytes, 1, ARENA_BYTES);
     checkInteger(`memzone ${name}: align`, align, 1, ALIGN_MAX);
     if ((align & (align - 1)) !== 0)
       throw new ShmError("EINVAL", `memzone ${name}: align is ${align}: it must be a power of two`);

@@ -26,6 +26,7 @@ import { RING_COUNT_MAX, Ring } from "./ring.ts";
 const OBJECT_ALIGN = 64;
 const HEADER_BYTES = MEMPOOL_CACHES + LCORE_MAX * MEMPOOL_CACHE_BYTES;
 const DATA_ROOM_MAX = 65535;
+const CACHE_DEFAULT = 256;
 
 export interface MempoolOptions {
   /** Objects. */
@@ -86,6 +87,7 @@ export class Mempool {
 
   /**
    * Creates a pool of packet buffers.
+   * @param options.cacheSize as in create(); by default 256, or as much as n allows
    * @param options.dataRoomSize bytes of headroom (MBUF_HEADROOM) and data, up to 65,535
    */
   static createPktmbuf(
@@ -93,7 +95,8 @@ export class Mempool {
     name: string,
     options: { n: number; cacheSize?: number; dataRoomSize?: number },
   ): Mempool {
-    const { n, cacheSize = 256, dataRoomSize = 2176 } = options;
+    const { n, dataRoomSize = 2176 } = options;
+    const { cacheSize = Math.min(CACHE_DEFAULT, Math.floor(n / 1.5)) } = options;
     checkInteger(`mempool ${name}: dataRoomSize`, dataRoomSize, MBUF_HEADROOM, DATA_ROOM_MAX);
     return Mempool.create(arena, name, { n, eltSize: MBUF_SIZE + dataRoomSize, cacheSize, dataRoom: dataRoomSize });
   }

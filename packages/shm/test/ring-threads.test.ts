@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { RING_F_SC_DEQ, RING_F_SP_ENQ, Ring } from "../src/index.ts";
+import { makeArena, runThread } from "./support.ts";
+
+const { arena } = makeArena();
+const EACH = 50_000;
+
+test.each([
+  { name: "SP/SC burst", flags: RING_F_SP_ENQ | RING_F_SC_DEQ, producers: 1, consumers: 1, bulk: false },
+  { name: "MP/MC burst", flags: 0, producers: 3, consumers: 3, bulk: false },
+  { name: "MP/MC bulk", flags: 0, producers: 2, consumers: 2, bulk: true },
+  { name: "MP/SC burst", flags: RING_F_SC_DEQ, producers: 3, consumers: 1, bulk: false },
+  { name: "SP/MC burst", flags: RING_F_SP_ENQ, producers: 1, consumers: 3, bulk: false },
+])("$name: every object arrives once, in its producer's order", async ({ name, flags, producers, consumers, bulk }) => {
+  const ring = Ring.create(arena, name, 128, flags);
+  const takenOff = arena.memzoneReserve(`${name} taken`, 64).off;
+  const threads = producers + consumers;
+  const objs = arena.memzoneReserve(`${name} objs`, threads * 256).off;
+  const common = { handle: arena.handle, ringOff: ring.off, takenOff, bulk };
+  const answers = await Promise.all(
+    Array.from({ length: threads }, (_, id) => {
+      const producer = id < producers;
+      const work = { role: producer ? "producer" : "consumer", id, total: producer ? EACH : EACH * producers };
+      return runThread<{ taken: number; sum: number; disorder: number }>("ring-thread.mjs", {
+        ...common,
+        ...work,
+        objs: objs + id * 256,
+      });
+    }),
+  );
+  const took = answers.slice(producers);
+  expect(took.map((answer) => answer.disorder)).toEqual(took.map(() => 0));
+  expect(took.reduce((sum, answer) => sum + answer.taken, 0)).toBe(EACH * producers);
+  expect(took.reduce((sum, answer) => sum + answer.sum, 0)).toBe((producers * EACH * (EACH + 1)) / 2);
+  expect(ring.empty()).toBe(true);
+});
