@@ -1,0 +1,35 @@
+// The system calls of the project's main thread; lcores use `@emudev/linux/data`.
+export { getAffinity, setAffinity } from "./affinity.ts";
+export { ERRNO, errnoName, LinuxError } from "./errors.ts";
+export { adoptEventfd, eventfd, eventfdRead, eventfdWrite } from "./events.ts";
+export {
+  closeFd,
+  dupFd,
+  type FileStat,
+  type FileType,
+  fdCount,
+  fdName,
+  fileStat,
+  mappingCount,
+  pread,
+  pwrite,
+  readInto,
+  setNonBlocking,
+  writeFrom,
+} from "./files.ts";
+export {
+  addressOf,
+  addSeals,
+  getSeals,
+  type Mapping,
+  mapAnywhere,
+  mapNothing,
+  mapShared,
+  memfdCreate,
+  PROT,
+  SEAL,
+} from "./memory.ts";
+export { SCM_MAX_FD, SocketMessenger } from "./messenger.ts";
+export { peerCredentials, shutdownFd, socketPair, unixAccept, unixConnect, unixListen } from "./sockets.ts";
+export { ifDown, ifMac, ifMtu, ifSetMac, ifSetMtu, ifState, ifUp, tapOpen } from "./tap.ts";
+export { type Interest, type Readiness, type Watcher, watch, watcherCount } from "./watch.ts";

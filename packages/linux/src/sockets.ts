@@ -1,0 +1,116 @@
+// Unix stream sockets, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says so
+// by its result and the caller comes back when `watch` reports the fd; nothing here waits. vfio-user's server and client
+// and the telemetry socket are built on these.
+import { ERRNO, LinuxError } from "./errors.ts";
+import {
+  accept4,
+  bindSocket,
+  check,
+  close,
+  connect,
+  errno,
+  getsockopt,
+  listen,
+  shutdown,
+  socket,
+  socketpair,
+} from "./libc.ts";
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const STREAM_FLAGS = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const SHUT_RDWR = 2;
+/** Bytes of sun_path, its final NUL included (unix(7)). */
+const SUN_PATH_BYTES = 108;
+
+/**
+ * Makes a listening socket at `path`.
+ * @returns its fd, which the caller owns; the file is the caller's to unlink
+ * @throws LinuxError EADDRINUSE where the file exists, ENAMETOOLONG where the path exceeds 107 bytes
+ */
+export function unixListen(path: string, backlog = 16): number {
+  const address = unixAddress(path, "bind");
+  const fd = check(socket(AF_UNIX, STREAM_FLAGS, 0), "socket", path);
+  if (bindSocket(fd, address, address.length) < 0) throw failed(fd, "bind", path);
+  if (listen(fd, backlog) < 0) throw failed(fd, "listen", path);
+  return fd;
+}
+
+/**
+ * Connects to the socket at `path`; on a unix socket this is done at once or not at all.
+ * @returns the fd, which the caller owns
+ * @throws LinuxError ENOENT no file, ECONNREFUSED nobody listens there, EAGAIN the listener's backlog is full: try again
+ */
+export function unixConnect(path: string): number {
+  const address = unixAddress(path, "connect");
+  const fd = check(socket(AF_UNIX, STREAM_FLAGS, 0), "socket", path);
+  if (connect(fd, address, address.length) < 0) throw failed(fd, "connect", path);
+  return fd;
+}
+
+/**
+ * Takes one waiting connection.
+ * @returns its fd, which the caller owns, or -1 when none waits (or the one that waited has left again)
+ */
+export function unixAccept(fd: number): number {
+  const accepted = accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (accepted >= 0) return accepted;
+  const error = errno();
+  if (error === ERRNO.EAGAIN || error === ERRNO.ECONNABORTED || error === ERRNO.EINTR) return -1;
+  throw new LinuxError(error, "accept4", fd);
+}
+
+/** Two sockets connected to each other; the caller owns both. */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  check(socketpair(AF_UNIX, STREAM_FLAGS, 0, new Uint8Array(pair.buffer)), "socketpair", "unix stream");
+  return [pair[0], pair[1]];
+}
+
+/** Who connected, as the kernel saw it at connect time (SO_PEERCRED, unix(7)). */
+export function peerCredentials(fd: number): { pid: number; uid: number; gid: number } {
+  const words = new Uint32Array(3);
+  const bytes = new Uint32Array([words.byteLength]);
+  const value = new Uint8Array(words.buffer);
+  check(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, new Uint8Array(bytes.buffer)), "getsockopt SO_PEERCRED", fd);
+  return { pid: words[0] | 0, uid: words[1], gid: words[2] };
+}
+
+/** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer already gone is no error. */
+export function shutdownFd(fd: number): void {
+  if (shutdown(fd, SHUT_RDWR) === 0) return;
+  const error = errno();
+  if (error !== ERRNO.ENOTCONN) throw new LinuxError(error, "shutdown", fd);
+}
+
+function failed(fd: number, syscall: string, path: string): LinuxError {
+  const error = errno();
+  close(fd);
+  return new LinuxError(error, syscall, path, HINTS[error] ?? "");
+}
+
+const HINTS: Record<number, string | undefined> = {
+  [ERRNO.EADDRINUSE]: "the socket file exists already",
+  [ERRNO.ECONNREFUSED]: "nobody listens on that socket",
+  [ERRNO.EAGAIN]: "the listener's backlog is full",
+  [ERRNO.ENOENT]: "no such file or folder",
+};
+
+/** struct sockaddr_un (unix(7)): family, then the path and a NUL. */
+function unixAddress(path: string, syscall: string): Uint8Array {
+  const bytes = Buffer.from(path, "utf8");
+  if (bytes.length === 0) throw new LinuxError(ERRNO.EINVAL, syscall, path, "the socket's path is empty");
+  if (bytes.includes(0)) throw new LinuxError(ERRNO.EINVAL, syscall, path, "the socket's path holds a NUL");
+  if (bytes.length >= SUN_PATH_BYTES) {
+    const hint = `a socket's path may have ${SUN_PATH_BYTES - 1} bytes, this one has ${bytes.length}`;
+    throw new LinuxError(ERRNO.ENAMETOOLONG, syscall, path, hint);
+  }
+  const address = new Uint8Array(2 + bytes.length + 1);
+  address[0] = AF_UNIX;
+  address.set(bytes, 2);
+  return address;
+}

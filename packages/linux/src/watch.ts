@@ -1,0 +1,142 @@
+// Readiness of any fd on Node's event loop, by koffi's binding of uv_poll. Four traps of that binding end here: a poll
+// handle that is garbage collected stops silently, so every open watcher is kept in a set; its methods crash on a closed
+// handle, so ours check; its callback runs outside Node's callback scope, where promises would not continue and a thrown
+// error would surface seconds later somewhere else, so what it reports is dispatched by setImmediate, in the same turn of
+// the loop; and one loop can watch an fd only once. Readiness is level-triggered: what is not consumed is reported again.
+import { ERRNO, LinuxError } from "./errors.ts";
+import { type PollHandle, poll } from "./libc.ts";
+
+/** What to report. */
+export interface Interest {
+  readable?: boolean;
+  writable?: boolean;
+}
+
+/**
+ * What is ready. The end of a stream is readable. `error` is 0, or EBADF for an fd in an error state (a reset socket, a pipe
+ * without readers): what was asked for is then reported as ready, so that the read or write tells the true errno, and
+ * nothing more is reported until `update`.
+ */
+export interface Readiness {
+  readable: boolean;
+  writable: boolean;
+  error: number;
+}
+
+const open = new Set<Watcher>();
+
+/**
+ * Calls `callback` whenever the fd is ready, until the watcher is closed. Close the watcher before the fd.
+ * @throws LinuxError EPERM for files that are always ready (regular files, memfds), EEXIST where the fd is watched already
+ */
+export function watch(fd: number, interest: Interest, callback: (ready: Readiness) => void): Watcher {
+  return new Watcher(fd, interest, callback);
+}
+
+/** Watchers that are open in this thread, to show that none leak. */
+export function watcherCount(): number {
+  return open.size;
+}
+
+export class Watcher {
+  readonly fd: number;
+  readonly #callback: (ready: Readiness) => void;
+  #handle: PollHandle | null;
+  #interest: Interest;
+  #referenced = true;
+  #readable = false;
+  #writable = false;
+  #error = 0;
+  #failed = false;
+  #dispatching = false;
+
+  constructor(fd: number, interest: Interest, callback: (ready: Readiness) => void) {
+    this.fd = fd;
+    this.#callback = callback;
+    this.#interest = { ...interest };
+    for (const other of open) {
+      if (other.fd === fd) throw new LinuxError(ERRNO.EEXIST, "poll", fd, "the fd is watched already");
+    }
+    try {
+      this.#handle = poll(fd, wanted(interest), this.#onPoll);
+    } catch (error) {
+      throw new LinuxError(pollErrno(error), "poll", fd, (error as Error).message);
+    }
+    if (!isWanted(interest)) this.#handle.stop();
+    open.add(this);
+  }
+
+  /** Changes what is reported; members that are left out stay as they are. Nothing wanted is allowed: the fd rests. */
+  update(interest: Interest): void {
+    if (this.#handle === null) return;
+    const next = { ...this.#interest, ...interest };
+    const same = next.readable === this.#interest.readable && next.writable === this.#interest.writable;
+    if (same && !this.#failed) return;
+    this.#interest = next;
+    this.#failed = false;
+    if (isWanted(next)) this.#handle.start(wanted(next), this.#onPoll);
+    else this.#handle.stop();
+  }
+
+  /** Ends it: the callback is not called again, not even for what was ready already. May be called twice. */
+  close(): void {
+    if (this.#handle === null) return;
+    this.#handle.close();
+    this.#handle = null;
+    open.delete(this);
+  }
+
+  /** Lets the watcher keep the process alive, which it does from the start. */
+  ref(): void {
+    this.#referenced = true;
+    this.#handle?.ref();
+  }
+
+  /** Lets the process end while the watcher is open. */
+  unref(): void {
+    this.#referenced = false;
+    this.#handle?.unref();
+  }
+
+  readonly #onPoll = (status: number, events: { readable: boolean; writable: boolean }): void => {
+    if (status < 0) {
+      this.#error = -status;
+      this.#failed = true; // libuv has stopped the handle
+    }
+    this.#readable ||= events.readable;
+    this.#writable ||= events.writable;
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    const immediate = setImmediate(this.#dispatch);
+    if (!this.#referenced) immediate.unref();
+  };
+
+  readonly #dispatch = (): void => {
+    this.#dispatching = false;
+    const error = this.#error;
+    const readable = this.#interest.readable === true && (this.#readable || error !== 0);
+    const writable = this.#interest.writable === true && (this.#writable || error !== 0);
+    this.#readable = false;
+    this.#writable = false;
+    this.#error = 0;
+    if (this.#handle === null || !(readable || writable || error !== 0)) return;
+    this.#callback({ readable, writable, error });
+  };
+}
+
+function isWanted(interest: Interest): boolean {
+  return interest.readable === true || interest.writable === true;
+}
+
+function wanted(interest: Interest): object {
+  return { readable: interest.readable === true, writable: interest.writable === true };
+}
+
+/** koffi throws only libuv's text for the errno. */
+function pollErrno(error: unknown): number {
+  const text = (error as Error).message;
+  if (text.includes("not permitted")) return ERRNO.EPERM;
+  if (text.includes("exist")) return ERRNO.EEXIST;
+  if (text.includes("bad file descriptor")) return ERRNO.EBADF;
+  return ERRNO.EINVAL;
+}
