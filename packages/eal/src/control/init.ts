@@ -3,7 +3,7 @@
 // applications; drivers get the same object in their probe.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { getAffinity } from "@emudev/linux";
+import { closeFd, getAffinity } from "@emudev/linux";
 import { Arena, Qsbr } from "@emudev/shm";
 import { EalError } from "../errors.ts";
 import { Lcores } from "./lcores.ts";
@@ -80,6 +80,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
     for (const { option, why } of options.ignored) log.notice(`${option} has no effect: ${why}`);
     const runtime = options.inMemory ? undefined : acquire(runtimePath(options.filePrefix, opts.env), undo);
     const arena = Arena.create(options.ownBytes === undefined ? {} : { ownBytes: options.ownBytes });
+    undo.push(() => closeFd(arena.fd)); // the memory itself stays: views of it may be held anywhere
     const qsbr = Qsbr.create(arena, "eal_qsbr");
     const lcores = new Lcores(arena, qsbr, options.lcores, options.mainLcore, log);
     undo.push(() => lcores.close());

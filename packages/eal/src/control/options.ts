@@ -101,6 +101,8 @@ export function ealUsage(program = "eal"): string {
 
 function ealYargs(program: string) {
   const parser = yargs([])
+    .version(false) // yargs' own --version and --help would print and exit
+    .help(false)
     .scriptName(program)
     .usage("$0 [EAL options] -- [application options]")
     .parserConfiguration({
@@ -142,8 +144,6 @@ function ealYargs(program: string) {
     .option("telemetry", { type: "boolean", describe: "telemetry socket (the default)" })
     .option("version", { alias: "v", type: "boolean", describe: "print the version" })
     .option("help", { alias: "h", type: "boolean", describe: "print this text" })
-    .version(false)
-    .help(false)
     .exitProcess(false)
     .strict();
   for (const [name, { takesValue, alias }] of Object.entries(IGNORED))

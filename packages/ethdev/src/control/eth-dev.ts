@@ -357,8 +357,10 @@ export class EthDev {
     try {
       await effect();
     } finally {
-      this.#rx.forEach((setup, queue) => setup && this.#stats.rxQueue(queue, this.#ops.rxQueueOff(queue)));
-      this.#tx.forEach((setup, queue) => setup && this.#stats.txQueue(queue, this.#ops.txQueueOff(queue)));
+      for (const [queue, setup] of this.#rx.entries())
+        if (setup !== undefined) this.#stats.rxQueue(queue, this.#ops.rxQueueOff(queue));
+      for (const [queue, setup] of this.#tx.entries())
+        if (setup !== undefined) this.#stats.txQueue(queue, this.#ops.txQueueOff(queue));
     }
   }
 
