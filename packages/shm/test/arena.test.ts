@@ -1,4 +1,4 @@
-import { fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
+import { fstatSync, ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
 import { closeFd, fileStat, LinuxError, mappingCount, memfdCreate, PROT } from "@emudev/linux";
 import { describe, expect, test } from "vitest";
 import { ARENA_BYTES, Arena, ShmError, windowAlignment } from "../src/index.ts";
@@ -183,6 +183,24 @@ describe("windows", () => {
     arena.unmapFrom(off + PAGE, PAGE);
     expect(arena.u8[off + PAGE]).toBe(0);
     arena.unmapWindow(off);
+    closeFd(fd);
+  });
+
+  const hugePages = Number(/HugePages_Free:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
+  const hugeBytes = 1024 * Number(/Hugepagesize:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
+  if (hugePages < 3)
+    console.log(`skipped: hugetlb windows, for ${hugePages} of 3 huge pages are free (vm.nr_hugepages)`);
+  test.skipIf(hugePages < 3)("huge pages are mapped whole, from any offset inside, and unmapped whole", () => {
+    const fd = memfdCreate("huge", 3 * hugeBytes, { hugetlb: true });
+    const off = arena.mapWindow(fd, hugeBytes + PAGE, hugeBytes, RW)!;
+    expect((arena.base + off) % hugeBytes).toBe(PAGE);
+    arena.u8[off + hugeBytes - 1] = 77;
+    const whole = arena.mapWindow(fd, 0, 3 * hugeBytes, RW)!;
+    expect(arena.u8[whole + PAGE + 2 * hugeBytes - 1]).toBe(77);
+    arena.unmapWindow(off);
+    expect(arena.u8[off + hugeBytes - 1]).toBe(0);
+    arena.unmapWindow(whole);
+    expect(arena.windows()).toEqual([]);
     closeFd(fd);
   });
 });
