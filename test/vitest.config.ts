@@ -5,9 +5,9 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-const runBuilt = {
+export const runBuilt = {
   name: "run-what-is-built",
   enforce: "pre" as const,
   resolveId(source: string, importer?: string) {

@@ -63,19 +63,17 @@ export class Agent {
     if (line.length > MAX_LINE) throw new LabError("COMMAND", `command of ${command.length} bytes: send a shorter one`);
     if (this.#gone !== null) throw this.#gone;
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.#pending = null;
+      const settled = <T>(done: (value: T) => void) => {
+        return (value: T): void => {
+          clearTimeout(timer);
+          this.#pending = null;
+          done(value);
+        };
       };
       const timer = setTimeout(() => {
-        settle();
-        reject(new LabError("TIMEOUT", `the guest did not finish '${command}' in ${timeoutMs / 1000} s`));
+        settled(reject)(new LabError("TIMEOUT", `the guest did not finish '${command}' in ${timeoutMs / 1000} s`));
       }, timeoutMs);
-      this.#pending = {
-        id,
-        resolve: (value) => (settle(), resolve(value)),
-        reject: (error) => (settle(), reject(error)),
-      };
+      this.#pending = { id, resolve: settled(resolve), reject: settled(reject) };
       this.#socket?.write(line);
     });
   }

@@ -1,0 +1,105 @@
+// What a guest test sets up and must take down again: a folder for sockets, testpmds, guests, namespaces. `scene` hands these
+// out, ends them in the right order whatever happens, and adds both logs to a failure. It also turns what this machine lacks
+// into a skip that says why, or, where the equipment must be there, into a failure.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensureLab, type Lab } from "./fetch.ts";
+import { LabError } from "./lab-error.ts";
+import { fullyEquipped, noTap } from "./machine.ts";
+import { NetNs } from "./netns.ts";
+import { Guest, type GuestOptions } from "./qemu.ts";
+import { Testpmd, type TestpmdOptions } from "./testpmd.ts";
+
+/** The part of vitest's test context that is used here. */
+export interface Context {
+  skip(reason?: string): never;
+}
+
+const UNAVAILABLE = new Set(["PLATFORM", "TOOL", "MIRROR", "FETCH"]);
+let fetched: Promise<Lab> | undefined;
+
+/** Skips the test for a reason, unless this machine has all that it takes: then the reason is a failure. */
+export function unavailable(context: Context, reason: string): never {
+  if (fullyEquipped()) throw new LabError("PLATFORM", `cannot run, though this machine is equipped for it: ${reason}`);
+  context.skip(reason);
+}
+
+export class Scene {
+  readonly folder = mkdtempSync(join(tmpdir(), "emudev-scene-"));
+  readonly #lab: Lab;
+  readonly #guests: Guest[] = [];
+  readonly #testpmds: Testpmd[] = [];
+  readonly #namespaces: NetNs[] = [];
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  socket(index = 0): string {
+    return join(this.folder, `avf${index}.sock`);
+  }
+
+  /** Devargs of an AVF and of its backend port; both are number `index`. */
+  avf(index = 0, devargs = "", backend = ""): string[] {
+    const with_ = (text: string): string => (text === "" ? "" : `,${text}`);
+    return [
+      `--vdev=emu_iavf${index},path=${this.socket(index)},id=${index}${with_(devargs)}`,
+      `--vdev=net_avfbe${index},id=${index},avf_emu_id=${index}${with_(backend)}`,
+    ];
+  }
+
+  async testpmd(options: TestpmdOptions): Promise<Testpmd> {
+    const testpmd = await Testpmd.start(options);
+    this.#testpmds.push(testpmd);
+    return testpmd;
+  }
+
+  async boot(options: Partial<GuestOptions> & { name: string }): Promise<Guest> {
+    const guest = new Guest(this.#lab, { devices: [this.socket()], ...options });
+    this.#guests.push(guest);
+    await guest.up(1);
+    return guest;
+  }
+
+  netns(): NetNs {
+    const netns = new NetNs();
+    this.#namespaces.push(netns);
+    return netns;
+  }
+
+  /** Logs of all that runs, for a failure's message. */
+  logs(): string {
+    const testpmds = this.#testpmds.map((testpmd) => `\n--- testpmd:\n${testpmd.tail()}`);
+    return [...testpmds, ...this.#guests.map((guest) => guest.log())].join("");
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#guests.map((guest) => guest.destroy()));
+    await Promise.all(this.#testpmds.map((testpmd) => testpmd.quit()));
+    for (const netns of this.#namespaces) netns.remove();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Wraps a test's body: sets the scene, and strikes it whatever happens. */
+export function scene(body: (scene: Scene, context: Context) => Promise<void>, needs: { tap?: boolean } = {}) {
+  return async (context: Context): Promise<void> => {
+    const lacking = needs.tap ? noTap() : null;
+    if (lacking !== null) unavailable(context, lacking);
+    fetched ??= ensureLab(undefined, console.log);
+    const lab = await fetched.catch((error: LabError) => {
+      if (UNAVAILABLE.has(error.code)) unavailable(context, error.message);
+      throw error;
+    });
+    const set = new Scene(lab);
+    try {
+      await body(set, context);
+    } catch (error) {
+      if (error instanceof Error) error.message += set.logs();
+      throw error;
+    } finally {
+      await set.close();
+    }
+  };
+}
