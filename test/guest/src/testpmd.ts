@@ -93,7 +93,7 @@ export class Testpmd {
   /** Statistics of a port, by the labels of `show port stats` (RX-packets, TX-bytes ...). */
   async portStats(port: number): Promise<Record<string, number>> {
     const head = `NIC statistics for port ${port} `;
-    const [text] = await this.ask(`show port stats ${port}`, new RegExp(`${head}[^]*?Tx-pps:[^\\n]*\\n`));
+    const [text] = await this.ask(`show port stats ${port}`, new RegExp(`${head}[sS]*?Tx-pps:[^\\n]*\\n`));
     return Object.fromEntries([...text.matchAll(/([RT]X-\w+):\s+(\d+)/g)].map((match) => [match[1], Number(match[2])]));
   }
 
