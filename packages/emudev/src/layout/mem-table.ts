@@ -11,3 +11,4 @@ export const MEM_REGION_OFF = 16; // u32 arena offset of the first byte, 0 = not
 export const MEM_REGION_PROT = 20; // u32 MEM_PROT_*
 export const MEM_PROT_READ = 1; // the device may read
 export const MEM_PROT_WRITE = 2; // the device may write
+export const MEM_INDIRECT = 1; // what a translation answers for a region without mapping; never an arena offset of anything

@@ -1,0 +1,61 @@
+// Translation of guest addresses on the data path, over the table of src/layout/mem-table.ts. A hint remembers the last
+// hit: packets of one guest lie in one or two regions. The hint is an index that is checked against the table at hand, so
+// it may come from another table. Imported by the kernels of backend drivers, which load the table's offset once a burst.
+import {
+  MEM_INDIRECT,
+  MEM_REGION_BYTES,
+  MEM_REGION_IOVA,
+  MEM_REGION_OFF,
+  MEM_REGION_PROT,
+  MEM_REGION_SIZE,
+  MEM_TABLE_COUNT,
+  MEM_TABLE_REGIONS,
+} from "../src/layout/mem-table";
+
+let hint: u32 = 0;
+
+/**
+ * Translates a guest range of at least one byte.
+ * @param table arena offset of the current table
+ * @param prot MEM_PROT_* that the range must allow
+ * @returns arena offset; 0 = outside or protected; MEM_INDIRECT = a region without mapping
+ */
+// @ts-ignore: decorator
+@inline
+export function xlat(table: u32, iova: u64, len: u32, prot: u32): u32 {
+  const at = hint;
+  if (at < load<u32>(table, MEM_TABLE_COUNT)) {
+    const region = table + MEM_TABLE_REGIONS + at * MEM_REGION_BYTES;
+    const delta = iova - load<u64>(region, MEM_REGION_IOVA);
+    const size = load<u64>(region, MEM_REGION_SIZE);
+    if (delta < size && size - delta >= <u64>len) return answer(region, <u32>delta, prot);
+  }
+  return xlatSearch(table, iova, len, prot);
+}
+
+// @ts-ignore: decorator
+@inline
+function answer(region: u32, delta: u32, prot: u32): u32 {
+  if ((load<u32>(region, MEM_REGION_PROT) & prot) != prot) return 0;
+  const off = load<u32>(region, MEM_REGION_OFF);
+  return off ? off + delta : MEM_INDIRECT;
+}
+
+/** xlat by binary search; sets the hint. */
+function xlatSearch(table: u32, iova: u64, len: u32, prot: u32): u32 {
+  const regions = table + MEM_TABLE_REGIONS;
+  let low: u32 = 0;
+  let high = load<u32>(table, MEM_TABLE_COUNT);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (load<u64>(regions + middle * MEM_REGION_BYTES, MEM_REGION_IOVA) <= iova) low = middle + 1;
+    else high = middle;
+  }
+  if (low == 0) return 0;
+  const region = regions + (low - 1) * MEM_REGION_BYTES;
+  const delta = iova - load<u64>(region, MEM_REGION_IOVA);
+  const size = load<u64>(region, MEM_REGION_SIZE);
+  if (delta >= size || size - delta < <u64>len) return 0;
+  hint = low - 1;
+  return answer(region, <u32>delta, prot);
+}

@@ -1,0 +1,1 @@
+export { pollHeld, raiseVector } from "./vector.ts";

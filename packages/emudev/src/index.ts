@@ -1,0 +1,18 @@
+export * from "./control/attributes.ts";
+export * from "./control/backend.ts";
+export { EmuDevError, type EmuDevErrorCode } from "./control/errors.ts";
+export { EventReceiver } from "./control/event-receiver.ts";
+export * from "./control/events.ts";
+export * from "./control/lifecycle.ts";
+export * from "./control/limits.ts";
+export type { DmaTransport, MemMapRequest, MemRegion } from "./control/mem-region.ts";
+export { EmuDevMemTable } from "./control/mem-table.ts";
+export * from "./control/provider.ts";
+export { ETH_STATS, ETH_STATS_BYTES } from "./control/regions.ts";
+export type { State as EmuDevState } from "./control/states.ts";
+export * from "./control/types.ts";
+export { Vector } from "./control/vector.ts";
+export * as MEM_TABLE_LAYOUT from "./layout/mem-table.ts";
+export { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "./layout/mem-table.ts";
+export * as VECTOR_LAYOUT from "./layout/vector.ts";
+export { VECTOR_BYTES } from "./layout/vector.ts";
