@@ -2,7 +2,7 @@
 // Plain JavaScript, because it runs before anything is installed.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -61,16 +61,16 @@ ascFlags.push("--importMemory", "--sharedMemory", "--initialMemory", "1", "--max
 
 function buildKernels() {
   const isSource = (name) => name.endsWith(".ts");
+  const owners = ["packages", "apps"].flatMap((top) => folders(top).map((name) => join(root, top, name)));
   let sources = 0;
-  for (const name of folders("packages")) {
-    sources = Math.max(sources, newest(join(root, "packages", name, "assembly"), isSource));
-    sources = Math.max(sources, newest(join(root, "packages", name, "src/layout"), isSource));
+  for (const owner of owners) {
+    sources = Math.max(sources, newest(join(owner, "assembly"), isSource), newest(join(owner, "src/layout"), isSource));
   }
-  for (const name of folders("packages")) {
-    const source = join(root, "packages", name, "assembly/index.ts");
-    const target = join(root, "packages", name, "dist/kernels.wasm");
+  for (const owner of owners) {
+    const source = join(owner, "assembly/index.ts");
+    const target = join(owner, "dist/kernels.wasm");
     if (!existsSync(source) || mtime(target) > sources) continue;
-    console.log(`emudev: compiling the kernels of ${name} ...`);
+    console.log(`emudev: compiling the kernels of ${basename(owner)} ...`);
     mkdirSync(dirname(target), { recursive: true });
     run(process.execPath, [join(root, "node_modules/assemblyscript/bin/asc.js"), source, "-o", target, ...ascFlags]);
   }
