@@ -30,11 +30,22 @@ export interface Lab {
   kernel: { release: string; image: string; initrd: string };
 }
 
-/** QEMU, a kernel of the Debian release `suite` and an initial RAM disk, fetched where they are not in the cache yet. */
-export async function ensureLab(
-  suite = process.env.EMUDEV_GUEST_SUITE ?? "trixie",
-  say: (line: string) => void = () => {},
-): Promise<Lab> {
+type Say = (line: string) => void;
+
+/**
+ * QEMU, a kernel and an initial RAM disk, fetched where they are not in the cache yet. The kernel is that of the Debian release
+ * named by EMUDEV_GUEST_SUITE; without it trixie's, or bookworm's when the mirror's index is ahead of what it holds.
+ */
+export async function ensureLab(suite = process.env.EMUDEV_GUEST_SUITE, say: Say = () => {}): Promise<Lab> {
+  if (suite !== undefined) return ensureSuite(suite, say);
+  return ensureSuite("trixie", say).catch((error: unknown) => {
+    if (!(error instanceof LabError) || error.code !== "FETCH") throw error;
+    say(`guest lab: ${error.message}; trying bookworm's kernel`);
+    return ensureSuite("bookworm", say);
+  });
+}
+
+async function ensureSuite(suite: string, say: Say): Promise<Lab> {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new LabError("PLATFORM", `guests need Linux on x86-64, this is ${process.platform} on ${process.arch}`);
   const cache = cacheFolder();
@@ -128,13 +139,16 @@ function unpackTools(packages: string, draft: string): void {
 
 /** Newest installer kernel whose packages the mirror really has: an index can be ahead of what the mirror holds. */
 function fetchKernel(apt: PrivateApt, draft: string, folder: string, busybox: string): void {
-  const releases = apt.search("^kernel-image-.*-amd64-di$").map((name) => name.replace("kernel-image-", ""));
-  releases.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  // the image is in kernel-image-RELEASE, from Debian 14 on in linux-binary-RELEASE
+  const images = apt.search("^(kernel-image|linux-binary)-[0-9].*-amd64-di$");
+  const releaseOf = (name: string): string => name.replace(/^[a-z]+-[a-z]+-/, "");
+  images.sort((a, b) => releaseOf(b).localeCompare(releaseOf(a), "en", { numeric: true }));
   let last: unknown;
-  for (const release of releases.slice(0, 4)) {
+  for (const image of images.slice(0, 4)) {
+    const release = releaseOf(image);
     const packages = join(draft, "deb");
     try {
-      apt.download(packages, [`kernel-image-${release}`, `nic-modules-${release}`]);
+      apt.download(packages, [image, `nic-modules-${release}`]);
     } catch (error) {
       rmSync(packages, { recursive: true, force: true });
       last = error;
@@ -146,7 +160,7 @@ function fetchKernel(apt: PrivateApt, draft: string, folder: string, busybox: st
     finish(draft, folder, kernelStamp(draft, release.replace(/-di$/, ""), busybox));
     return;
   }
-  throw new LabError("FETCH", `no installer kernel can be had from the mirror (${releases.length} known)`, {
+  throw new LabError("FETCH", `no installer kernel can be had from the mirror (${images.length} known)`, {
     cause: last,
   });
 }
