@@ -18,3 +18,7 @@ export { Mempool, type MempoolOptions } from "./mempool.ts";
 export { Qsbr } from "./qsbr.ts";
 export { Ring } from "./ring.ts";
 export { loadKernels } from "./wasm.ts";
+export * from "../layout/mbuf.ts";
+export * from "../layout/mempool.ts";
+export * from "../layout/qsbr.ts";
+export * from "../layout/ring.ts";
