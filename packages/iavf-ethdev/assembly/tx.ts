@@ -114,6 +114,7 @@ export function iavf_tx_burst(q: u32, lcore: u32, pkts: u32, n: u32): u32 {
 
 /** Frees what the device reports done. Returns the descriptors that may be written. */
 export function iavf_tx_reclaim(q: u32, lcore: u32): u32 {
+  if (atomic.load<u32>(q, TXQ_RUN) == 0) return 0;
   return reclaim(q, lcore);
 }
 

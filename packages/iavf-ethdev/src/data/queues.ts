@@ -29,13 +29,17 @@ export function openTxQueue(env: LcoreEnv, off: number): TxQueue {
   const kernels = iavfKernels(env.arena);
   const lcore = env.index;
   const kick = env.arena.u32[(off + TXQ_KICK) >>> 2]!;
-  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n) };
+  const flush = (): void => {
+    kernels.iavf_tx_reclaim(off, lcore);
+  };
+  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n), flush };
   return {
     burst(pkts, n) {
       const accepted = kernels.iavf_tx_burst(off, lcore, pkts, n);
       forwardTail(env.arena, kick);
       return accepted;
     },
+    flush,
   };
 }
 

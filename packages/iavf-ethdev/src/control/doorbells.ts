@@ -1,0 +1,166 @@
+// Where ring tails go. When the server lends the two BAR0 pages that hold them (sparse areas of region 0), they are mapped into
+// the arena and a burst writes the register itself. Else tails are words in a memzone, and this class sends those that moved
+// as posted writes whenever an lcore has signalled the eventfd (layout/doorbell.ts). A page is mapped only from a file that
+// is long enough and cannot be shortened, since a store beyond a file's end kills the process.
+import { AVF_QUEUE_PAIRS_MAX, BAR0_PAGE_BYTES, BAR0_QRX_PAGE, BAR0_QTX_PAGE, type RegName } from "@emudev/avf";
+import type { Logger } from "@emudev/eal";
+import {
+  addSeals,
+  closeFd,
+  eventfd,
+  eventfdRead,
+  fileStat,
+  getSeals,
+  PROT,
+  SEAL,
+  type Watcher,
+  watch,
+} from "@emudev/linux";
+import type { Arena, Memzone } from "@emudev/shm";
+import { KICK_BYTES, KICK_FD, KICK_IDLE, KICK_WORD } from "../layout/doorbell.ts";
+import type { Bar0 } from "./bar0.ts";
+import { reasonOf } from "./errors.ts";
+import type { Doorbell } from "./queue-memory.ts";
+
+/** Region 0 as the client describes it. */
+export interface Bar0Info {
+  offset: number | bigint;
+  areas: readonly { offset: number | bigint; size: number | bigint }[];
+  fd: number;
+}
+
+export interface Doorbells {
+  /** Whether a burst writes the device's registers itself. */
+  readonly mapped: boolean;
+  rx(queue: number): Doorbell;
+  tx(queue: number): Doorbell;
+  /** Resolves when every tail that moved has been sent. */
+  flush(): Promise<void>;
+  /** Gives memory and fds back. No lcore may use them any more. */
+  close(): void;
+}
+
+/** Mapped doorbells where the server allows it, else forwarded ones. */
+export function openDoorbells(arena: Arena, bar0: Bar0, info: Bar0Info, name: string, log: Logger): Doorbells {
+  const why = unmappable(info);
+  if (why === null) {
+    const pages = mapPages(arena, info, log);
+    if (pages !== null) return new MappedDoorbells(arena, pages.tx, pages.rx);
+  } else {
+    log.notice(`${name}: ring tails are sent as messages, which is slower: ${why}`);
+  }
+  return new ForwardedDoorbells(arena, bar0, name, log);
+}
+
+/** Why the pages cannot be mapped, null when they can. */
+function unmappable({ offset, areas, fd }: Bar0Info): string | null {
+  if (fd < 0 || areas.length === 0) return "the server offers no doorbell pages";
+  const covers = (page: number) =>
+    areas.some((a) => Number(a.offset) <= page && Number(a.offset) + Number(a.size) >= page + BAR0_PAGE_BYTES);
+  if (!covers(BAR0_QTX_PAGE) || !covers(BAR0_QRX_PAGE)) return "its areas do not cover both doorbell pages";
+  if (fileStat(fd).size < BigInt(offset) + BigInt(BAR0_QRX_PAGE + BAR0_PAGE_BYTES)) return "its file is too short";
+  try {
+    if ((getSeals(fd) & SEAL.SHRINK) === 0) addSeals(fd, SEAL.SHRINK);
+  } catch (error) {
+    return `its file could be shortened (${reasonOf(error)})`;
+  }
+  return null;
+}
+
+function mapPages(arena: Arena, { offset, fd }: Bar0Info, log: Logger): { tx: number; rx: number } | null {
+  const map = (page: number) => arena.mapWindow(fd, Number(offset) + page, BAR0_PAGE_BYTES, PROT.READ | PROT.WRITE);
+  let tx: number | null = null;
+  try {
+    tx = map(BAR0_QTX_PAGE);
+    const rx = tx === null ? null : map(BAR0_QRX_PAGE);
+    if (tx !== null && rx !== null) return { tx, rx };
+    log.warning("no room in the arena for doorbell pages");
+  } catch (error) {
+    log.warning(`doorbell pages cannot be mapped: ${reasonOf(error)}`);
+  }
+  if (tx !== null) arena.unmapWindow(tx);
+  return null;
+}
+
+class MappedDoorbells implements Doorbells {
+  readonly mapped = true;
+  readonly #arena: Arena;
+  readonly #tx: number;
+  readonly #rx: number;
+
+  constructor(arena: Arena, tx: number, rx: number) {
+    this.#arena = arena;
+    this.#tx = tx;
+    this.#rx = rx;
+  }
+
+  rx(queue: number): Doorbell {
+    return { word: this.#rx + 4 * queue, kick: 0 };
+  }
+  tx(queue: number): Doorbell {
+    return { word: this.#tx + 4 * queue, kick: 0 };
+  }
+  async flush(): Promise<void> {}
+
+  close(): void {
+    this.#arena.unmapWindow(this.#tx);
+    this.#arena.unmapWindow(this.#rx);
+  }
+}
+
+const WORDS = 2 * AVF_QUEUE_PAIRS_MAX; // receive queue q at 2 q, transmit queue q at 2 q + 1
+
+class ForwardedDoorbells implements Doorbells {
+  readonly mapped = false;
+  readonly #arena: Arena;
+  readonly #bar0: Bar0;
+  readonly #log: Logger;
+  readonly #zone: Memzone;
+  readonly #fd: number;
+  readonly #watcher: Watcher;
+  readonly #sent = new Uint32Array(WORDS);
+
+  constructor(arena: Arena, bar0: Bar0, name: string, log: Logger) {
+    this.#arena = arena;
+    this.#bar0 = bar0;
+    this.#log = log;
+    this.#zone = arena.memzoneReserve(`${name}_doorbells`, KICK_BYTES + 4 * WORDS);
+    this.#fd = eventfd();
+    arena.i32[(this.#zone.off + KICK_FD) >>> 2] = this.#fd;
+    this.#watcher = watch(this.#fd, { readable: true }, () => {
+      eventfdRead(this.#fd);
+      this.flush().catch((error) => this.#log.debug(`ring tails could not be sent: ${reasonOf(error)}`));
+    });
+  }
+
+  rx(queue: number): Doorbell {
+    return this.#bell(2 * queue);
+  }
+  tx(queue: number): Doorbell {
+    return this.#bell(2 * queue + 1);
+  }
+
+  async flush(): Promise<void> {
+    // Idle first: a tail that moves after it is read below signals again.
+    Atomics.store(this.#arena.i32, (this.#zone.off + KICK_WORD) >>> 2, KICK_IDLE);
+    const writes: Promise<void>[] = [];
+    for (let i = 0; i < WORDS; i++) {
+      const tail = Atomics.load(this.#arena.u32, this.#bell(i).word >>> 2);
+      if (tail === this.#sent[i]) continue;
+      this.#sent[i] = tail;
+      const register: RegName = i % 2 === 0 ? "QRX_TAIL1" : "QTX_TAIL1";
+      writes.push(this.#bar0.post(register, tail, i >>> 1));
+    }
+    await Promise.all(writes);
+  }
+
+  close(): void {
+    this.#watcher.close();
+    closeFd(this.#fd);
+    this.#arena.memzoneFree(this.#zone.name);
+  }
+
+  #bell(index: number): Doorbell {
+    return { word: this.#zone.off + KICK_BYTES + 4 * index, kick: this.#zone.off };
+  }
+}
