@@ -1,0 +1,14 @@
+// All benches by name, in the order they run.
+import type { Arena } from "@emudev/shm";
+import type { Effort, Result } from "./measure.ts";
+import { mempoolBenches } from "./micro/mempool.ts";
+import { ringBenches } from "./micro/ring.ts";
+import { twoThreadsBench } from "./micro/two-threads.ts";
+
+export interface BenchEntry {
+  name: string;
+  /** The figures, or a sentence that says why there are none. */
+  run(arena: Arena, effort: Effort): Result[] | string | Promise<Result[] | string>;
+}
+
+export const benches: readonly BenchEntry[] = [...ringBenches, twoThreadsBench, ...mempoolBenches];

@@ -1,0 +1,95 @@
+// Measuring by comparison: in each round every variant of the same work is run by tinybench, one after the other and in
+// turning order, so that a busy neighbour hits them alike. Figures are medians over the rounds, ratios those of one round.
+import { Bench } from "tinybench";
+
+/** One way to do the work. */
+export interface Variant {
+  name: string;
+  /** Does the work once; the only part that is timed. */
+  run(): void;
+  /** Makes the work possible again, before each run. */
+  prepare?(): void;
+  /** Throws when the work was not done, or done wrong; after each run. */
+  check?(): void;
+}
+
+export interface Result {
+  name: string;
+  value: number;
+  unit: string;
+  /** Time of ours by time of the fastest baseline; null without baseline. */
+  ratio: number | null;
+  /** Distance of the quartiles of `value` over the rounds, by its median. */
+  spread: number;
+}
+
+export interface Effort {
+  rounds: number;
+  /** Milliseconds of each variant in each round. */
+  roundMs: number;
+}
+
+export const QUICK: Effort = { rounds: 5, roundMs: 10 };
+export const FULL: Effort = { rounds: 21, roundMs: 50 };
+
+/** Value at a share of a sorted copy, by the nearest rank. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** Result of the figures of all rounds. */
+export function summarize(name: string, unit: string, values: readonly number[], ratios: readonly number[]): Result {
+  const middle = median(values);
+  const spread = (quantile(values, 0.75) - quantile(values, 0.25)) / middle;
+  return { name, value: middle, unit, ratio: ratios.length > 0 ? median(ratios) : null, spread };
+}
+
+/**
+ * Measures ours against baselines.
+ * @param items what one run moves; the value is nanoseconds per item
+ */
+export function compare(
+  name: string,
+  items: { count: number; unit: string },
+  ours: Variant,
+  baselines: readonly Variant[],
+  effort: Effort,
+): Result {
+  const variants = [ours, ...baselines];
+  const times = variants.map((): number[] => []);
+  for (let round = -1; round < effort.rounds; round++) {
+    for (let turn = 0; turn < variants.length; turn++) {
+      const at = (turn + Math.max(round, 0)) % variants.length;
+      const ns = (1e6 * runFor(variants[at]!, effort.roundMs)) / items.count;
+      // The first round warms up caches and compilers.
+      if (round >= 0) times[at]!.push(ns);
+    }
+  }
+  const [own, ...others] = times as [number[], ...number[][]];
+  const ratios = others.length > 0 ? own.map((ns, round) => ns / Math.min(...others.map((o) => o[round]!))) : [];
+  return summarize(name, `ns/${items.unit}`, own, ratios);
+}
+
+/** Median milliseconds of a run. */
+function runFor(variant: Variant, ms: number): number {
+  const bench = new Bench({ time: ms, iterations: 3, warmup: false, throws: true });
+  const { prepare, check } = variant;
+  bench.add(variant.name, () => variant.run(), {
+    // Stated, or tinybench would find out by a run that was not prepared.
+    async: false,
+    ...(prepare && { beforeEach: () => prepare.call(variant) }),
+    ...(check && { afterEach: () => check.call(variant) }),
+  });
+  bench.runSync();
+  const { result } = bench.tasks[0]!;
+  if (!("latency" in result)) throw new Error(`${variant.name}: no result (${result.state})`);
+  return result.latency.p50;
+}
+
+/** Throws, naming the bench, unless the work was done. */
+export function assertDone(what: string, got: number, expected: number): void {
+  if (got !== expected) throw new Error(`${what}: ${got} instead of ${expected}; the figure would mean nothing`);
+}

@@ -1,0 +1,19 @@
+// What the two-thread ring bench and its peer share: commands in one word, and what the peer is started with.
+import type { ArenaHandle } from "@emudev/shm";
+
+/** Byte offset of the command word. The peer answers a command by WAIT or HALT the moment it begins. */
+export const GO = 0;
+export const WAIT = 0;
+export const PEER_KERNEL = 1;
+export const PEER_NATIVE = 2;
+export const HALT = 3;
+
+export interface PeerData {
+  handle: ArenaHandle;
+  ringOff: number;
+  words: number;
+  input: number;
+  burst: number;
+  total: number;
+  native: boolean;
+}
