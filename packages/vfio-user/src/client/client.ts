@@ -1,0 +1,278 @@
+// A vfio-user client: what QEMU is to a device, as an object. Commands may be issued without waiting for earlier ones; each
+// promise settles with its own reply. Used by drivers that run without a guest (iavf-ethdev), by tools and by tests.
+
+import { closeFd } from "@emudev/linux";
+import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
+import { VfioUserError } from "../errors.ts";
+import { COMMAND, commandName, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
+import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, regionInfo, setIrqs } from "../wire/index.ts";
+import type { Capabilities } from "../wire/version.ts";
+import { ClientChannel, type DmaHandlers } from "./channel.ts";
+import { connectTo, greet } from "./connect.ts";
+import { irqRuns } from "./irq-runs.ts";
+
+export interface ClientOptions extends DmaHandlers {
+  log?: Log;
+  clock?: Clock;
+  /** For each reply; 0 waits for ever. Default 5000, as QEMU. */
+  timeoutMs?: number;
+  /** How long to wait for a server to appear. Default 0: it must be there. */
+  waitMs?: number;
+  /** Largest DMA_READ or DMA_WRITE that the server may send. Default 1 MiB. */
+  maxDataXferSize?: number;
+}
+
+export interface RegionInfo {
+  /** REGION_FLAG bits. */
+  flags: number;
+  size: number;
+  /** File offset of the region's first byte in `fd`. */
+  offset: number;
+  /** Mappable parts, by offset in the region; the whole region where a server lends an fd and names no parts. */
+  areas: { offset: number; size: number }[];
+  /** To map, the caller's to close; -1 when the region cannot be mapped. */
+  fd: number;
+}
+
+const REGION_INFO_ROOM = 1024;
+
+export class VfioUserClient {
+  /** The server's. */
+  readonly capabilities: Capabilities;
+  readonly minor: number;
+  #channel: ClientChannel;
+  #closeCallbacks: ((reason: Error | null) => void)[];
+
+  /** Use `connect` or `attach`. */
+  private constructor(
+    channel: ClientChannel,
+    agreed: { minor: number; capabilities: Capabilities },
+    closeCallbacks: ((reason: Error | null) => void)[],
+  ) {
+    this.#channel = channel;
+    this.capabilities = agreed.capabilities;
+    this.minor = agreed.minor;
+    this.#closeCallbacks = closeCallbacks;
+  }
+
+  /** @throws VfioUserError VFU_ADDRESS (nobody listens), VFU_REFUSED with EBUSY (another client has the device). */
+  static async connect(path: string, options: ClientOptions = {}): Promise<VfioUserClient> {
+    const clock = options.clock ?? SYSTEM_CLOCK;
+    return VfioUserClient.attach(await connectTo(path, options.waitMs ?? 0, clock), options, path);
+  }
+
+  /** As `connect`, on a socket that is connected already. Takes over `fd`. */
+  static async attach(fd: number, options: ClientOptions = {}, name = `fd ${fd}`): Promise<VfioUserClient> {
+    const maxDataXferSize = Math.min(options.maxDataXferSize ?? MAX_DATA_XFER_SIZE, MAX_DATA_XFER_SIZE);
+    const closeCallbacks: ((reason: Error | null) => void)[] = [];
+    const channel = new ClientChannel(fd, {
+      name,
+      log: options.log ?? SILENT,
+      clock: options.clock ?? SYSTEM_CLOCK,
+      timeoutMs: options.timeoutMs ?? 5000,
+      maxDataXferSize,
+      onDmaRead: options.onDmaRead,
+      onDmaWrite: options.onDmaWrite,
+      onClose: (reason) => {
+        for (const callback of closeCallbacks) callback(reason);
+      },
+    });
+    try {
+      return new VfioUserClient(channel, await greet(channel, { maxDataXferSize }), closeCallbacks);
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+  }
+
+  /** False once the connection is gone. */
+  get open(): boolean {
+    return this.#channel.open;
+  }
+
+  /** Called once when the connection ends, by either side; null is an orderly end. */
+  onClose(callback: (reason: Error | null) => void): void {
+    this.#closeCallbacks.push(callback);
+  }
+
+  /** Ends the connection; what still waits is rejected with VFU_CLOSED. */
+  close(): void {
+    this.#channel.close();
+  }
+
+  async getInfo(): Promise<{ flags: number; numRegions: number; numIrqs: number }> {
+    const { SIZE } = deviceInfo;
+    const { body, view } = await this.#request(COMMAND.DEVICE_GET_INFO, SIZE, (request) =>
+      deviceInfo.encodeInto(request, 0, { argsz: SIZE, flags: 0, numRegions: 0, numIrqs: 0 }),
+    );
+    const { flags, numRegions, numIrqs } = complete(COMMAND.DEVICE_GET_INFO, deviceInfo.decode(view, 0, body.length));
+    return { flags, numRegions, numIrqs };
+  }
+
+  async getRegionInfo(index: number): Promise<RegionInfo> {
+    for (let argsz = REGION_INFO_ROOM; ; ) {
+      const { body, view, fds } = await this.#request(
+        COMMAND.DEVICE_GET_REGION_INFO,
+        regionInfo.SIZE,
+        (request) => regionInfo.encodeInto(request, 0, { argsz, flags: 0, index, capOffset: 0, size: 0n, offset: 0n }),
+        { takesFds: true },
+      );
+      const info = regionInfo.decode(view, 0, body.length);
+      const areas = info === null ? "it is cut short" : regionInfo.decodeAreas(view, 0, body.length, info);
+      const again = info !== null && info.argsz > argsz && info.argsz <= MAX_DATA_XFER_SIZE;
+      // One fd belongs to the region. Older servers send one for each area.
+      for (const fd of fds.splice(again || typeof areas === "string" ? 0 : 1)) closeFd(fd);
+      if (again) {
+        argsz = info.argsz;
+        continue;
+      }
+      if (info === null || typeof areas === "string") throw malformed(COMMAND.DEVICE_GET_REGION_INFO, String(areas));
+      return regionOf(info, areas, fds[0] ?? -1);
+    }
+  }
+
+  async getIrqInfo(index: number): Promise<{ flags: number; count: number }> {
+    const { SIZE } = irqInfo;
+    const { body, view } = await this.#request(COMMAND.DEVICE_GET_IRQ_INFO, SIZE, (request) =>
+      irqInfo.encodeInto(request, 0, { argsz: SIZE, flags: 0, index, count: 0 }),
+    );
+    const { flags, count } = complete(COMMAND.DEVICE_GET_IRQ_INFO, irqInfo.decode(view, 0, body.length));
+    return { flags, count };
+  }
+
+  /** Binds eventfds to vectors start..; -1 unbinds. The fds stay the caller's: the server gets duplicates. */
+  async setIrqs(index: number, start: number, fds: readonly number[]): Promise<void> {
+    const runs = irqRuns(fds, Math.max(this.capabilities.maxMsgFds, 1));
+    await Promise.all(
+      runs.map(({ at, count, bound }) => {
+        const flags = IRQ_SET.DATA_EVENTFD | IRQ_SET.TRIGGER;
+        return this.#setIrqs(index, flags, start + at, count, bound ? fds.slice(at, at + count) : undefined);
+      }),
+    );
+  }
+
+  /** Unbinds every vector of an index. */
+  disableIrqs(index: number): Promise<void> {
+    return this.#setIrqs(index, IRQ_SET.DATA_NONE | IRQ_SET.TRIGGER, 0, 0);
+  }
+
+  /** Has the server signal the eventfds that are bound to a range. */
+  triggerIrqs(index: number, start: number, count: number): Promise<void> {
+    return this.#setIrqs(index, IRQ_SET.DATA_NONE | IRQ_SET.TRIGGER, start, count);
+  }
+
+  maskIrqs(index: number, start: number, count: number, masked: boolean): Promise<void> {
+    return this.#setIrqs(index, IRQ_SET.DATA_NONE | (masked ? IRQ_SET.MASK : IRQ_SET.UNMASK), start, count);
+  }
+
+  /** Lends memory to the device. `fd` stays the caller's; without one the server uses onDmaRead and onDmaWrite. */
+  async dmaMap(region: { iova: bigint; size: bigint; prot: number; fd?: number; fileOffset?: bigint }): Promise<void> {
+    const { iova, size, prot, fd = -1, fileOffset = 0n } = region;
+    await this.#request(
+      COMMAND.DMA_MAP,
+      dmaMap.SIZE,
+      (request) => dmaMap.encodeInto(request, 0, { argsz: dmaMap.SIZE, flags: prot, fileOffset, iova, size }),
+      fd < 0 ? {} : { fds: [fd] },
+    );
+  }
+
+  /** Exactly a region that was mapped. When it resolves the device has let go of the memory. */
+  async dmaUnmap(iova: bigint, size: bigint): Promise<void> {
+    await this.#unmap(0, iova, size);
+  }
+
+  async dmaUnmapAll(): Promise<void> {
+    await this.#unmap(UNMAP_FLAG.ALL, 0n, 0n);
+  }
+
+  /** Reads registers or device memory; more than the server takes at once is read in parts. */
+  async regionRead(index: number, offset: number, bytes: number): Promise<Uint8Array> {
+    const max = this.capabilities.maxDataXferSize;
+    if (bytes <= max) return this.#read(index, offset, bytes);
+    const into = new Uint8Array(bytes);
+    for (let at = 0; at < bytes; at += max) {
+      into.set(await this.#read(index, offset + at, Math.min(max, bytes - at)), at);
+    }
+    return into;
+  }
+
+  /** `posted`: resolves once sent; whether it worked is never known. */
+  async regionWrite(
+    index: number,
+    offset: number,
+    data: Uint8Array,
+    options: { posted?: boolean } = {},
+  ): Promise<void> {
+    const max = this.capabilities.maxDataXferSize;
+    for (let at = 0; at === 0 || at < data.length; at += max) {
+      const part = data.subarray(at, at + max);
+      const body = new Uint8Array(regionAccess.SIZE + part.length);
+      const view = new DataView(body.buffer);
+      regionAccess.encodeInto(view, 0, { offset: BigInt(offset + at), region: index, count: part.length });
+      body.set(part, regionAccess.SIZE);
+      if (options.posted) this.#channel.post(COMMAND.REGION_WRITE, body);
+      else await this.#channel.request(COMMAND.REGION_WRITE, body);
+    }
+  }
+
+  /** DEVICE_RESET, which may take longer than other commands: `timeoutMs` 0 waits for ever. */
+  async reset(options: { timeoutMs?: number } = {}): Promise<void> {
+    await this.#channel.request(COMMAND.DEVICE_RESET, undefined, options);
+  }
+
+  async #read(index: number, offset: number, bytes: number): Promise<Uint8Array> {
+    const { body } = await this.#request(COMMAND.REGION_READ, regionAccess.SIZE, (request) =>
+      regionAccess.encodeInto(request, 0, { offset: BigInt(offset), region: index, count: bytes }),
+    );
+    if (bytes === 0) return new Uint8Array(0);
+    if (body.length !== regionAccess.SIZE + bytes) {
+      throw malformed(COMMAND.REGION_READ, `${body.length - regionAccess.SIZE} bytes for ${bytes}`);
+    }
+    return body.subarray(regionAccess.SIZE);
+  }
+
+  async #setIrqs(index: number, flags: number, start: number, count: number, fds?: readonly number[]): Promise<void> {
+    const msg = { argsz: setIrqs.SIZE, flags, index, start, count, data: new Uint8Array(0) };
+    await this.#request(COMMAND.DEVICE_SET_IRQS, setIrqs.SIZE, (request) => setIrqs.encodeInto(request, 0, msg), {
+      fds,
+    });
+  }
+
+  async #unmap(flags: number, iova: bigint, size: bigint): Promise<void> {
+    const { SIZE } = dmaUnmap;
+    await this.#request(COMMAND.DMA_UNMAP, SIZE, (request) =>
+      dmaUnmap.encodeInto(request, 0, { argsz: SIZE, flags, iova, size }),
+    );
+  }
+
+  #request(
+    command: number,
+    bytes: number,
+    encode: (view: DataView) => number,
+    options: { fds?: readonly number[] | undefined; takesFds?: boolean } = {},
+  ): ReturnType<ClientChannel["request"]> {
+    const body = new Uint8Array(bytes);
+    encode(new DataView(body.buffer));
+    return this.#channel.request(command, body, options);
+  }
+}
+
+function regionOf(info: regionInfo.RegionInfo, areas: regionInfo.Area[], fd: number): RegionInfo {
+  const whole = fd >= 0 && areas.length === 0 ? [{ offset: 0n, size: info.size }] : areas;
+  return {
+    flags: info.flags,
+    size: Number(info.size),
+    offset: Number(info.offset),
+    areas: whole.map((area) => ({ offset: Number(area.offset), size: Number(area.size) })),
+    fd,
+  };
+}
+
+function complete<T>(command: number, message: T | null): T {
+  if (message === null) throw malformed(command, "it is cut short");
+  return message;
+}
+
+function malformed(command: number, what: string): VfioUserError {
+  return new VfioUserError("VFU_PROTOCOL", ERRNO.EPROTO, `the reply to ${commandName(command)} is of no use: ${what}`);
+}

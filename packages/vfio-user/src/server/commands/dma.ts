@@ -1,0 +1,92 @@
+// DMA_MAP and DMA_UNMAP: the client's memory comes and goes. The device is asked only about regions that are possible at all
+// (dma-table.ts), and no reply leaves before it is done with a region, so that the client may reuse the memory at once.
+
+import { closeFd } from "@emudev/linux";
+import { refusal } from "../../errors.ts";
+import { ERRNO, UNMAP_FLAG } from "../../wire/constants.ts";
+import { dmaMap, dmaUnmap } from "../../wire/index.ts";
+import type { DmaRegion, VfioUserDevice } from "../device.ts";
+import type { DmaTable } from "../dma-table.ts";
+import { after, type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
+
+export const dmaMapCommand: Command<DmaRegion> = {
+  control: () => true,
+  maxFds: 1,
+
+  parse(message) {
+    const msg = parsed(dmaMap.decode(message.view, message.at, message.length));
+    check(dmaMap.invalid(msg));
+    const { iova, size, fileOffset } = msg;
+    return { iova, size, prot: msg.flags, fd: message.fds[0] ?? -1, fileOffset };
+  },
+
+  run(region, { dma, device }) {
+    if (!enter(dma, region) || device.dmaMap === undefined) {
+      if (region.fd >= 0) closeFd(region.fd);
+      return EMPTY;
+    }
+    const giveUp = (error: unknown): never => {
+      dma.remove(region.iova, region.size);
+      throw error;
+    };
+    try {
+      const result = device.dmaMap(region);
+      return result === undefined ? EMPTY : result.then(() => EMPTY, giveUp);
+    } catch (error) {
+      return giveUp(error);
+    }
+  },
+};
+
+/** False when the region is mapped already, exactly so. */
+function enter(dma: DmaTable, region: DmaRegion): boolean {
+  try {
+    return dma.enter(region) === "new";
+  } catch (error) {
+    if (region.fd >= 0) closeFd(region.fd);
+    throw error;
+  }
+}
+
+export const dmaUnmapCommand: Command<dmaUnmap.DmaUnmap> = {
+  control: () => true,
+  maxFds: 0,
+
+  parse(message) {
+    const msg = parsed(dmaUnmap.decode(message.view, message.at, message.length));
+    check(dmaUnmap.invalid(msg));
+    return msg;
+  },
+
+  run(msg, context) {
+    const { dma, device } = context;
+    if (msg.flags & UNMAP_FLAG.ALL) return after(unmapAll(context), () => echo(msg));
+    if (!dma.has(msg.iova, msg.size)) {
+      throw refusal(ERRNO.ENOENT, `no region at 0x${msg.iova.toString(16)} with ${msg.size} bytes`);
+    }
+    return after(device.dmaUnmap?.(msg.iova, msg.size), () => {
+      dma.remove(msg.iova, msg.size);
+      return echo(msg);
+    });
+  },
+};
+
+/** Also what happens to the maps of a client that has left. */
+export function unmapAll({ dma, device }: Pick<Context, "dma" | "device">): void | Promise<void> {
+  if (dma.size === 0) return;
+  if (device.dmaUnmapAll === undefined) return unmapEach(dma, device);
+  return after(device.dmaUnmapAll(), () => dma.clear());
+}
+
+async function unmapEach(dma: DmaTable, device: VfioUserDevice): Promise<void> {
+  for (const { iova, size } of [...dma.regions()]) {
+    await device.dmaUnmap?.(iova, size);
+    dma.remove(iova, size);
+  }
+}
+
+function echo(msg: dmaUnmap.DmaUnmap): Reply {
+  const body = new Uint8Array(dmaUnmap.SIZE);
+  dmaUnmap.encodeInto(new DataView(body.buffer), 0, msg);
+  return { body };
+}

@@ -1,0 +1,71 @@
+// REGION_READ and REGION_WRITE: register accesses, the commands that a guest's driver waits for. Every access is inside its region
+// before the device sees it. A read or write of 0 bytes succeeds with an empty reply, as in libvfio-user.
+
+import { PCI_REGION } from "../../wire/constants.ts";
+import { regionAccess } from "../../wire/index.ts";
+import { type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
+
+interface Read {
+  region: number;
+  offset: number;
+  count: number;
+}
+
+interface Write {
+  region: number;
+  offset: number;
+  data: Uint8Array;
+}
+
+export const regionReadCommand: Command<Read> = {
+  control: () => false,
+  maxFds: 0,
+
+  parse(message, context) {
+    const msg = parsed(regionAccess.decode(message.view, message.at, message.length));
+    check(regionAccess.invalid(msg, context.regions.readable(msg.region), context.client.capabilities.maxDataXferSize));
+    return { region: msg.region, offset: Number(msg.offset), count: msg.count };
+  },
+
+  run({ region, offset, count }, { device }) {
+    if (count === 0) return EMPTY;
+    const body = head(region, offset, count, regionAccess.SIZE + count);
+    const result = device.regionRead(region, offset, body.subarray(regionAccess.SIZE));
+    return result === undefined ? { body } : result.then(() => ({ body }));
+  },
+};
+
+export const regionWriteCommand: Command<Write> = {
+  // Writes to configuration space may reset the device (FLR) or move its BARs.
+  control: ({ region }) => region === PCI_REGION.CONFIG,
+  maxFds: 0,
+
+  parse(message, context) {
+    const msg = parsed(regionAccess.decode(message.view, message.at, message.length));
+    check(regionAccess.invalid(msg, context.regions.writable(msg.region), maxOf(context)));
+    const from = message.view.byteOffset + message.at + regionAccess.SIZE;
+    const length = message.length - regionAccess.SIZE;
+    check(length === msg.count ? null : `${length} bytes of data for a count of ${msg.count}`);
+    const data = new Uint8Array(message.view.buffer as ArrayBuffer, from, length).slice();
+    return { region: msg.region, offset: Number(msg.offset), data };
+  },
+
+  run({ region, offset, data }, { device }, posted) {
+    if (data.length === 0) return EMPTY;
+    const count = data.length;
+    const result = device.regionWrite(region, offset, data, posted);
+    const reply = (): Reply => (posted ? EMPTY : { body: head(region, offset, count, regionAccess.SIZE) });
+    return result === undefined ? reply() : result.then(reply);
+  },
+};
+
+/** What we accept from any client; reads are held to what the client accepts from us, too. */
+function maxOf({ regions }: Context): number {
+  return regions.maxDataXferSize;
+}
+
+function head(region: number, offset: number, count: number, bytes: number): Uint8Array {
+  const body = new Uint8Array(bytes);
+  regionAccess.encodeInto(new DataView(body.buffer), 0, { offset: BigInt(offset), region, count });
+  return body;
+}

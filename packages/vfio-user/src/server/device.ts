@@ -1,0 +1,87 @@
+// What a device is to the server: an object with regions, interrupts and callbacks. Nothing here knows PCI beyond the region and
+// interrupt numbers; pci/config.ts makes the configuration space (region 7) of those that are PCI. Implemented by device
+// models, called by server/commands/.
+//
+// A callback may return a promise: the reply goes out when it resolves, and commands behind it wait (server/order.ts says which
+// do not). It refuses by throwing `refusal(errno, message)`; any other error is logged as a bug and answered with EIO.
+// While a client waits for a reply it may be unable to answer DMA messages (QEMU is), so a callback whose reply is waited
+// for must not await dmaRead or dmaWrite of the server: start that work and return.
+
+import type { Capabilities } from "../wire/version.ts";
+
+export interface RegionMmap {
+  /** Stays the device's; it is sent to the client, once or more, until the client leaves. */
+  fd: number;
+  /** Offset of the region's first byte in the file. Default 0. */
+  offset?: number;
+  /** Mappable parts, by offset in the region, page-aligned. At least one. */
+  areas: readonly { offset: number; size: number }[];
+}
+
+export interface RegionSpec {
+  index: number;
+  /** Bytes; 0 is a region that is not there. */
+  size: number;
+  /** REGION_FLAG.READ and REGION_FLAG.WRITE. */
+  flags: number;
+  /** Asked once per client, when it first asks about the region. null: this client may not map it. */
+  mmap?: () => RegionMmap | null;
+}
+
+export interface IrqSpec {
+  index: number;
+  /** Vectors. */
+  count: number;
+  /** IRQ_FLAG bits. */
+  flags: number;
+}
+
+export interface DmaRegion {
+  iova: bigint;
+  size: bigint;
+  /** DMA_FLAG bits, the same numbers as PROT_READ and PROT_WRITE. */
+  prot: number;
+  /** To map, or -1: reachable by messages alone. Ownership passes to the callback, also when it throws. */
+  fd: number;
+  fileOffset: bigint;
+}
+
+export interface ClientInfo {
+  pid: number;
+  uid: number;
+  gid: number;
+  capabilities: Capabilities;
+}
+
+export type ResetReason = "reset" | "flr" | "disconnect";
+type Result = void | Promise<void>;
+
+export interface VfioUserDevice {
+  info: { resettable: boolean };
+  regions: readonly RegionSpec[];
+  irqs: readonly IrqSpec[];
+  /** Fills `into` (zeroed, inside the region). */
+  regionRead(index: number, offset: number, into: Uint8Array): Result;
+  /** `data` is the callback's to keep. `posted`: nobody waits for the reply. */
+  regionWrite(index: number, offset: number, data: Uint8Array, posted: boolean): Result;
+  /** The region overlaps none that is mapped. Without this callback maps are acknowledged and forgotten. */
+  dmaMap?(region: DmaRegion): Result;
+  /** Exactly as mapped. Resolve when nothing refers to the region any more. */
+  dmaUnmap?(iova: bigint, size: bigint): Result;
+  /** UNMAP_ALL, and a client that left. Default: dmaUnmap for each. */
+  dmaUnmapAll?(): Result;
+  /**
+   * Vectors start.. of an index get these eventfds; -1 unbinds. Ownership passes to the callback, also when it throws; it closes
+   * what it had before. Without this callback the server keeps and closes them, and `irqTrigger` uses them.
+   */
+  setIrqs?(index: number, start: number, fds: readonly number[]): Result;
+  /** The client asks for an interrupt as if the device had raised it. Default: the vector's eventfd is written. */
+  trigger?(index: number, vector: number): void;
+  maskIrqs?(index: number, start: number, count: number, masked: boolean): Result;
+  /** "reset": DEVICE_RESET; "disconnect": the client left, its maps and interrupts are gone already. */
+  reset(reason: ResetReason): Result;
+  /** A client has been accepted; no command of it has been served yet. */
+  connected?(client: ClientInfo): void;
+  /** The client left and everything of it has been cleaned up. */
+  disconnected?(): void;
+}

@@ -1,0 +1,204 @@
+// A device behind a socket: listens, gives the device to one client at a time, cleans up after it and gives it to the next.
+// While one client has the device, others are told EBUSY; while one is being cleaned up after, others wait. This is the
+// class that device models use; api/ has the original library's interface on top of it.
+
+import { closeFd, peerCredentials, unixAccept, type Watcher, watch } from "@emudev/linux";
+import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
+import { protocolError, VfioUserError } from "../errors.ts";
+import { type Listening, listenAt } from "../transport/address.ts";
+import { ERRNO, MAX_DMA_MAPS } from "../wire/constants.ts";
+import { cleanUp } from "./clean-up.ts";
+import type { ClientInfo, VfioUserDevice } from "./device.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { newStats, type Stats } from "./stats.ts";
+
+export interface ServerOptions {
+  log?: Log;
+  clock?: Clock;
+  /** A listening socket that the process inherited; `sockAddr` is then only a name. It is closed by stop. */
+  fd?: number;
+  /** DMA regions that one client may have. Default and most: 4096. */
+  maxDmaMaps?: number;
+  /** For each DMA message to the client. Default 5000. */
+  dmaTimeoutMs?: number;
+  /** Within which a connection must have sent VERSION. Default 10000. */
+  greetingTimeoutMs?: number;
+}
+
+/** Connections that have not got the device, and may not stay for long. */
+const MAX_STRANGERS = 64;
+const ACCEPTS_PER_WAKE = 16;
+/** Rest after a failed accept (no fd numbers left), which would otherwise be reported again at once. */
+const ACCEPT_PAUSE_MS = 100;
+
+export class VfioUserServer {
+  readonly sockAddr: string;
+  readonly stats: Stats = newStats();
+  #device: VfioUserDevice;
+  #options: ServerOptions;
+  #log: Log;
+  #clock: Clock;
+  #host: SessionHost;
+  #listening: Listening | null = null;
+  #watcher: Watcher | null = null;
+  #holder: Session | null = null;
+  /** The cleaning up after the last holder, while it lasts. */
+  #leaving: Promise<void> | null = null;
+  /** Greeted while somebody was being cleaned up after, in order of arrival. */
+  #waiting: Session[] = [];
+  /** Every connection but the holder, with what cancels its time limit. */
+  #strangers = new Map<Session, () => void>();
+
+  constructor(sockAddr: string, device: VfioUserDevice, options: ServerOptions = {}) {
+    this.sockAddr = sockAddr;
+    this.#device = device;
+    this.#options = options;
+    this.#log = options.log ?? SILENT;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#host = {
+      device,
+      log: this.#log,
+      clock: this.#clock,
+      stats: this.stats,
+      dmaTimeoutMs: options.dmaTimeoutMs ?? 5000,
+      maxDmaMaps: Math.min(options.maxDmaMaps ?? MAX_DMA_MAPS, MAX_DMA_MAPS),
+      greeted: (session) => this.#greeted(session),
+      ended: (session, reason) => this.#ended(session, reason),
+    };
+  }
+
+  /** Listens. @throws VfioUserError VFU_ADDRESS (EADDRINUSE: somebody listens there), VFU_STATE when started already. */
+  start(): void {
+    if (this.#listening !== null) {
+      throw new VfioUserError("VFU_STATE", ERRNO.EBUSY, `the server at ${this.sockAddr} is started already`);
+    }
+    const { fd } = this.#options;
+    this.#listening = fd === undefined ? listenAt(this.sockAddr) : { fd, close: () => closeFd(fd) };
+    this.#watcher = watch(this.#listening.fd, { readable: true }, () => this.#accept());
+  }
+
+  /** Stops listening, ends every connection and resolves when the device is cleaned up; the socket file is gone then. */
+  async stop(): Promise<void> {
+    this.#watcher?.close();
+    this.#watcher = null;
+    this.#listening?.close();
+    this.#listening = null;
+    for (const session of [...this.#strangers.keys()]) session.connection.close();
+    this.#holder?.connection.close();
+    await this.#leaving;
+  }
+
+  /** Who has the device, or null. */
+  get client(): ClientInfo | null {
+    return this.#present?.context?.client ?? null;
+  }
+
+  /** The eventfd of a vector, -1 when none is bound. It is not the caller's to close. */
+  irqFd(index: number, vector: number): number {
+    return this.#holder?.context?.irqs.fd(index, vector) ?? -1;
+  }
+
+  /** Raises an interrupt; false when the vector has no eventfd. For devices that leave their eventfds to the server. */
+  irqTrigger(index: number, vector: number): boolean {
+    return this.#holder?.context?.irqs.trigger(index, vector) ?? false;
+  }
+
+  /** Reads the client's memory by DMA_READ messages. @throws VfioUserError: see DmaChannel.read. */
+  async dmaRead(iova: bigint, bytes: number): Promise<Uint8Array> {
+    return await this.#channel().read(iova, bytes);
+  }
+
+  /** Writes the client's memory by DMA_WRITE messages. `data` must not change before this resolves. */
+  async dmaWrite(iova: bigint, data: Uint8Array): Promise<void> {
+    await this.#channel().write(iova, data);
+  }
+
+  /** The holder, unless it has left. */
+  get #present(): Session | null {
+    return this.#holder?.connection.open ? this.#holder : null;
+  }
+
+  #channel(): NonNullable<Session["dma"]> {
+    const channel = this.#present?.dma;
+    if (channel == null) throw new VfioUserError("VFU_CLOSED", ERRNO.ENOTCONN, `no client at ${this.sockAddr}`);
+    return channel;
+  }
+
+  #accept(): void {
+    for (let i = 0; i < ACCEPTS_PER_WAKE && this.#listening !== null; i++) {
+      let fd: number;
+      try {
+        fd = unixAccept(this.#listening.fd);
+      } catch (error) {
+        this.#log.error(`${this.sockAddr}: no connection can be accepted: ${(error as Error).message}`);
+        this.#watcher?.update({ readable: false });
+        this.#clock.after(ACCEPT_PAUSE_MS, () => this.#watcher?.update({ readable: true }));
+        return;
+      }
+      if (fd < 0) return;
+      this.#welcome(fd);
+    }
+  }
+
+  #welcome(fd: number): void {
+    this.stats.connections++;
+    const session = new Session(fd, peerCredentials(fd), this.#host);
+    const cancel = this.#clock.after(this.#options.greetingTimeoutMs ?? 10_000, () => {
+      if (!session.greeted) session.connection.close(protocolError(ERRNO.ETIMEDOUT, "no VERSION in time"));
+    });
+    this.#strangers.set(session, cancel);
+    if (this.#strangers.size <= MAX_STRANGERS) return;
+    const [oldest] = this.#strangers.keys();
+    oldest?.connection.close(protocolError(ERRNO.EBUSY, "too many connections wait for the device"));
+  }
+
+  #greeted(session: Session): void {
+    // The holder may have left without our having seen it yet: its end lies in its socket.
+    if (this.#leaving === null) this.#holder?.connection.pump();
+    if (this.#leaving !== null) {
+      this.#waiting.push(session);
+    } else if (this.#holder === null) {
+      this.#admit(session);
+    } else {
+      this.stats.busy++;
+      this.#log.notice(
+        `${this.sockAddr}: client ${session.peer.pid} is refused, the device is in use by client ${this.#holder.peer.pid}`,
+      );
+      session.refuse(ERRNO.EBUSY);
+    }
+  }
+
+  #admit(session: Session): void {
+    this.#forget(session);
+    this.#holder = session;
+    this.stats.clients++;
+    this.#log.info(`${this.sockAddr}: client ${session.peer.pid} has connected`);
+    session.admit();
+  }
+
+  #ended(session: Session, reason: Error | null): void {
+    if (reason !== null) {
+      if (reason instanceof VfioUserError) this.stats.dropped++;
+      this.#log.info(`${this.sockAddr}: connection of client ${session.peer.pid} is closed: ${reason.message}`);
+    }
+    if (session !== this.#holder) {
+      this.#forget(session);
+      return;
+    }
+    this.#log.info(`${this.sockAddr}: client ${session.peer.pid} has left`);
+    this.#leaving = cleanUp(session, this.#device, this.sockAddr, this.#log, this.#clock).then(() => this.#left());
+  }
+
+  #left(): void {
+    this.#leaving = null;
+    this.#holder = null;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const session of waiting) if (session.connection.open) this.#greeted(session);
+  }
+
+  #forget(session: Session): void {
+    this.#strangers.get(session)?.();
+    this.#strangers.delete(session);
+  }
+}

@@ -1,0 +1,263 @@
+// One vfio-user socket, seen from either end: whole messages in, whole messages out, never blocking. A message is read as
+// exactly 16 header bytes, then exactly its body, because the kernel hands over fds with the first byte of a segment: a larger
+// read would take the next message's fds for this one's. Nothing that a peer sends can make it hold more than one message and
+// one bounded send queue. Used by server/session.ts and client/client.ts.
+
+import { closeFd, SocketMessenger, type Watcher, watch } from "@emudev/linux";
+import { protocolError } from "../errors.ts";
+import { ERRNO, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
+import * as header from "../wire/header.ts";
+import { SendQueue } from "./send-queue.ts";
+
+/** Why a message is to be answered with an error whatever it says. */
+export type Fault = "size" | "oversize" | "fds";
+
+export interface Message {
+  header: header.Header;
+  /** Payload bytes `[at, at + length)` of `view`, valid only until the handler returns: it is the receive buffer. */
+  view: DataView;
+  at: number;
+  length: number;
+  /** Owned by the handler, which must pass each on or close it. */
+  fds: number[];
+  fault: Fault | null;
+}
+
+export interface ConnectionOptions {
+  /** A longer message is a fault "oversize", and the connection is closed after its delivery. */
+  maxMessageSize: number;
+  /** More fds with one message is a fault "fds"; the surplus is closed on arrival. */
+  maxFds: number;
+  /** Messages delivered per wake-up, so that one peer cannot keep the loop to itself. */
+  messagesPerWake?: number;
+  /** Bytes that may wait for a peer that does not read, before it is dropped. */
+  maxQueuedBytes?: number;
+  onMessage(message: Message): void;
+  /** Once, for whatever reason; null is a peer that closed in order. Everything of the connection is closed already. */
+  onClose(reason: Error | null): void;
+}
+
+const MESSAGES_PER_WAKE = 64;
+const MAX_QUEUED_BYTES = 16 << 20;
+const FIRST_BUFFER_SIZE = 4096;
+
+export class Connection {
+  readonly fd: number;
+  #options: ConnectionOptions;
+  #messenger: SocketMessenger;
+  #watcher: Watcher;
+  #queue: SendQueue;
+  #open = true;
+  #paused = false;
+  #pumping = false;
+  #rx = new Uint8Array(FIRST_BUFFER_SIZE);
+  #rxView = new DataView(this.#rx.buffer);
+  #have = 0;
+  #need = header.SIZE;
+  #header: header.Header | null = null;
+  #fds: number[] = [];
+  #fdFault = false;
+  #tx = new Uint8Array(FIRST_BUFFER_SIZE);
+  #txView = new DataView(this.#tx.buffer);
+
+  /** Takes over `fd`. */
+  constructor(fd: number, options: ConnectionOptions) {
+    this.fd = fd;
+    this.#options = options;
+    this.#messenger = new SocketMessenger(fd);
+    this.#queue = new SendQueue(options.maxQueuedBytes ?? MAX_QUEUED_BYTES);
+    this.#watcher = watch(fd, { readable: true, writable: false }, (event) => {
+      if (event.writable) this.#flush();
+      if (event.readable || event.error !== 0) this.pump();
+    });
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  set maxMessageSize(bytes: number) {
+    this.#options.maxMessageSize = bytes;
+  }
+
+  /**
+   * Sends header and body in one message, with fds attached to its first byte. The body is copied, and fds that have to wait
+   * are duplicated, so both stay the caller's. False when the connection is closed, or closes because the peer has let
+   * more than maxQueuedBytes pile up.
+   */
+  send(id: number, command: number, flags: number, error: number, body?: Uint8Array, fds?: readonly number[]): boolean {
+    if (!this.#open) return false;
+    const size = header.SIZE + (body?.length ?? 0);
+    if (size > this.#tx.length) this.#growTx(size);
+    header.encodeInto(this.#txView, 0, { id, command, size, flags, error });
+    if (body !== undefined) this.#tx.set(body, header.SIZE);
+    return this.#transmit(size, fds);
+  }
+
+  /** Reads and delivers what has arrived, up to the bound of one wake-up. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      let budget = this.#options.messagesPerWake ?? MESSAGES_PER_WAKE;
+      while (budget > 0 && this.#open && !this.#paused && this.#receive()) budget--;
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  /** Stops reading: the peer's sends then fill the socket and wait there. */
+  pause(): void {
+    if (!this.#open || this.#paused) return;
+    this.#paused = true;
+    this.#watch();
+  }
+
+  resume(): void {
+    if (!this.#open || !this.#paused) return;
+    this.#paused = false;
+    this.#watch();
+  }
+
+  close(reason: Error | null = null): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#watcher.close();
+    closeFd(this.fd);
+    for (const fd of this.#fds) closeFd(fd);
+    this.#fds = [];
+    this.#queue.clear();
+    this.#options.onClose(reason);
+  }
+
+  /** Takes one step of reading; true when it delivered a message, false when there is nothing more to read now. */
+  #receive(): boolean {
+    for (;;) {
+      const got = this.#read();
+      if (got <= 0) return false;
+      this.#have += got;
+      if (this.#have < this.#need) continue;
+      if (this.#header === null) {
+        this.#header = header.decode(this.#rxView, 0, header.SIZE) as header.Header;
+        const fault = this.#faultOf(this.#header);
+        if (fault === null && this.#header.size > header.SIZE) {
+          this.#need = this.#header.size;
+          if (this.#need > this.#rx.length) this.#growRx(this.#need);
+          continue;
+        }
+        this.#deliver(fault);
+        return true;
+      }
+      this.#deliver(null);
+      return true;
+    }
+  }
+
+  #read(): number {
+    let got: number;
+    try {
+      got = this.#messenger.recv(this.#rx, this.#have, this.#need - this.#have);
+    } catch (error) {
+      this.close(error as Error);
+      return 0;
+    }
+    if (got > 0) this.#collectFds();
+    if (got === 0) this.close(this.#have === 0 ? null : new Error("the peer left in the middle of a message"));
+    return got;
+  }
+
+  #collectFds(): void {
+    if (this.#messenger.truncated) this.#fdFault = true;
+    for (const fd of this.#messenger.fds) {
+      if (this.#fds.length < this.#options.maxFds) {
+        this.#fds.push(fd);
+      } else {
+        closeFd(fd);
+        this.#fdFault = true;
+      }
+    }
+  }
+
+  #faultOf(head: header.Header): Fault | null {
+    if (head.size < header.SIZE) return "size";
+    return head.size > this.#options.maxMessageSize ? "oversize" : null;
+  }
+
+  #deliver(fault: Fault | null): void {
+    const head = this.#header as header.Header;
+    const message: Message = {
+      header: head,
+      view: this.#rxView,
+      at: header.SIZE,
+      length: this.#have - header.SIZE,
+      fds: this.#fds,
+      fault: fault ?? (this.#fdFault ? "fds" : null),
+    };
+    this.#header = null;
+    this.#have = 0;
+    this.#need = header.SIZE;
+    this.#fds = [];
+    this.#fdFault = false;
+    this.#options.onMessage(message);
+    // Where the next message starts is anyone's guess, so there is no going on.
+    if (fault === "oversize") this.close(protocolError(ERRNO.E2BIG, `a message of ${head.size} bytes is too long`));
+  }
+
+  #transmit(size: number, fds: readonly number[] | undefined): boolean {
+    let sent = 0;
+    if (this.#queue.empty) {
+      try {
+        sent = this.#messenger.send(this.#tx, 0, size, fds);
+      } catch (error) {
+        this.close(error as Error);
+        return false;
+      }
+      if (sent === size) return true;
+    }
+    const rest = sent > 0 ? undefined : fds;
+    try {
+      this.#queue.push(this.#tx.slice(Math.max(sent, 0), size), rest);
+    } catch (error) {
+      this.close(error as Error);
+      return false;
+    }
+    this.#watch();
+    return true;
+  }
+
+  #flush(): void {
+    if (!this.#open) return;
+    try {
+      this.#queue.flush(this.#messenger);
+    } catch (error) {
+      this.close(error as Error);
+      return;
+    }
+    if (this.#queue.empty) this.#watch();
+  }
+
+  #watch(): void {
+    this.#watcher.update({ readable: !this.#paused, writable: !this.#queue.empty });
+  }
+
+  #growRx(size: number): void {
+    const grown = new Uint8Array(roundUp(size));
+    grown.set(this.#rx.subarray(0, this.#have));
+    this.#rx = grown;
+    this.#rxView = new DataView(grown.buffer);
+  }
+
+  #growTx(size: number): void {
+    this.#tx = new Uint8Array(roundUp(size));
+    this.#txView = new DataView(this.#tx.buffer);
+  }
+}
+
+/** The next power of two, but no more than the longest message needs. */
+function roundUp(size: number): number {
+  return Math.max(size, Math.min(2 ** Math.ceil(Math.log2(size)), MAX_MESSAGE_SIZE));
+}
