@@ -30,7 +30,8 @@ export class Transport {
   /** Eventfds by vector. */
   readonly #fds: number[];
   readonly #watcher: Watcher | null;
-  #closed = false;
+  /** Set before the connection is closed by us, which is then no loss. */
+  readonly #ours: { closing: boolean };
 
   /**
    * Connects and prepares the device behind `path`.
@@ -39,8 +40,11 @@ export class Transport {
   static async connect(eal: Eal, path: string, name: string, log: Logger, events: TransportEvents): Promise<Transport> {
     const client = await VfioUserClient.connect(path, { log: log.child("lib.vfio-user") });
     const undo: (() => void)[] = [() => client.close()];
+    const ours = { closing: false };
+    client.onClose(() => {
+      if (!ours.closing) events.lost();
+    });
     try {
-      client.onClose(() => events.lost());
       const { flags, numRegions, numIrqs } = await client.getInfo();
       if ((flags & DEVICE_FLAG.PCI) === 0 || numRegions <= PCI_REGION.CONFIG || numIrqs <= PCI_IRQ.MSIX)
         throw new IavfError("DEVICE", `${name}: the device behind ${path} is no PCI device`);
@@ -66,8 +70,9 @@ export class Transport {
       undo.push(() => fds.forEach(closeFd));
       if (fds.length > 0) await client.setIrqs(PCI_IRQ.MSIX, 0, fds);
       else log.notice(`${name}: no MSI-X vector; the admin queue is polled`);
-      return new Transport(client, bar0, doorbells, fds, events);
+      return new Transport(client, bar0, doorbells, fds, ours, events);
     } catch (error) {
+      ours.closing = true;
       for (const step of undo.reverse()) step();
       throw error;
     }
@@ -78,9 +83,11 @@ export class Transport {
     bar0: Bar0,
     doorbells: Doorbells,
     fds: number[],
+    ours: { closing: boolean },
     events: TransportEvents,
   ) {
     this.client = client;
+    this.#ours = ours;
     this.bar0 = bar0;
     this.doorbells = doorbells;
     this.interrupts = fds.length > 0;
@@ -110,8 +117,8 @@ export class Transport {
 
   /** Closes the connection, which ends the device's hold on our memory, and gives back fds and doorbells. Idempotent. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#ours.closing) return;
+    this.#ours.closing = true;
     this.client.close();
     this.#watcher?.close();
     this.#fds.forEach(closeFd);
