@@ -1,7 +1,7 @@
 // One guest: QEMU's command line (vfio-user-pci needs the server to listen before), its process, and the agent in the guest
 // that runs a test's commands. A guest is bounded in time and resident memory and never outlives the test. The console goes
 // to a log file, which errors quote. Used by the tests and by console.ts.
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent, type RunResult } from "./agent.ts";
@@ -60,7 +60,6 @@ export class Guest {
   constructor(lab: Lab, options: GuestOptions) {
     this.name = options.name;
     this.folder = mkdtempSync(join(tmpdir(), `emudev-guest-${options.name}-`));
-    mkdirSync(this.folder, { recursive: true });
     const socket = join(this.folder, "agent.sock");
     this.#agent = new Agent(socket);
     const errors = openSync(join(this.folder, "qemu.log"), "w");
@@ -69,6 +68,7 @@ export class Guest {
     const [program, ...first] = lab.qemu.argv;
     const args = [...first, ...guestArguments(lab, options), ...serial];
     this.#child = new Child(program!, args, { stdio: ["ignore", errors, errors] });
+    closeSync(errors);
     this.exited = this.#child.exited;
     this.exited.then(({ code, signal }) => {
       clearInterval(this.#watchdog);

@@ -74,11 +74,14 @@ export class Scene {
     return [...testpmds, ...this.#guests.map((guest) => guest.log())].join("");
   }
 
-  async close(): Promise<void> {
+  /** Ends everything; a testpmd that did not end in order is told. */
+  async close(): Promise<string | null> {
     await Promise.all(this.#guests.map((guest) => guest.destroy()));
-    await Promise.all(this.#testpmds.map((testpmd) => testpmd.quit()));
+    const exits = await Promise.all(this.#testpmds.map((testpmd) => testpmd.quit()));
+    const bad = exits.findIndex(({ code }) => code !== 0);
     for (const netns of this.#namespaces) netns.remove();
     rmSync(this.folder, { recursive: true, force: true });
+    return bad < 0 ? null : `testpmd ended with ${JSON.stringify(exits[bad])}:\n${this.#testpmds[bad]!.tail()}`;
   }
 }
 
@@ -97,9 +100,10 @@ export function scene(body: (scene: Scene, context: Context) => Promise<void>, n
       await body(set, context);
     } catch (error) {
       if (error instanceof Error) error.message += set.logs();
-      throw error;
-    } finally {
       await set.close();
+      throw error;
     }
+    const disorder = await set.close();
+    if (disorder !== null) throw new LabError("COMMAND", disorder);
   };
 }
