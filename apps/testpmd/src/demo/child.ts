@@ -7,21 +7,20 @@ import { drivers as avfbe } from "@emudev/avfbe-ethdev";
 import { type Eal, ealInit } from "@emudev/eal";
 import { type EthDev, ethDevByName } from "@emudev/ethdev";
 import { drivers as iavf } from "@emudev/iavf-ethdev";
-import { Mempool } from "@emudev/shm";
-import { fillPool, makeFrame } from "./frame.ts";
-import type { LoopArg } from "./lcore.ts";
+import { type Arena, Mempool } from "@emudev/shm";
+import { makeHead } from "../control/head.ts";
+import * as L from "../layout/stream.ts";
+import { type LoopArg, SEND, WAITING, WORDS_BYTES } from "./lcore.ts";
 import type { Answer, Command, Counts, Setup } from "./messages.ts";
-import { WORDS } from "./words.ts";
 
 const LCORE = 1;
 const POOL_MBUFS = 4096;
-const RING = 512;
 const BROADCAST = new Uint8Array(6).fill(0xff);
 
 let setup: Setup | undefined;
 let eal: Eal | undefined;
 let port: EthDev | undefined;
-let words = 0;
+let loop: LoopArg | undefined;
 let ending = false;
 
 const answer = (message: Answer): void => {
@@ -35,35 +34,51 @@ async function bringUp({ eal: argv, port: name, bytes, burst }: Setup): Promise<
   if (port === undefined) throw new Error(`there is no port ${name}`);
   port.on("rmv", () => answer({ type: "event", text: "the device is gone" }));
   port.on("reset", () => answer({ type: "event", text: "the device has reset itself" }));
-  const pool = Mempool.createPktmbuf(arena, "send", { n: POOL_MBUFS });
-  fillPool(pool, makeFrame(bytes, BROADCAST, port.macAddrGet()));
   await port.configure(1, 1);
-  await port.rxQueueSetup(0, RING, Mempool.createPktmbuf(arena, "receive", { n: POOL_MBUFS }));
-  await port.txQueueSetup(0, RING);
+  await port.rxQueueSetup(0, 0, Mempool.createPktmbuf(arena, "receive", { n: POOL_MBUFS }));
+  await port.txQueueSetup(0, 0);
   await port.start();
-  words = arena.memzoneReserve("demo_words", WORDS.BYTES).off;
-  const arg: LoopArg = { port: port.dataPort(), words, pool: pool.off, bytes, burst };
-  eal.lcores.launch(LCORE, { module: new URL("./lcore.js", import.meta.url).href, arg }).catch(fail);
+  loop = makeLoop(arena, port, bytes, burst);
+  eal.lcores.launch(LCORE, { module: new URL("./lcore.js", import.meta.url).href, arg: loop }).catch(fail);
   const mac = [...port.macAddrGet()].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
   answer({ type: "ready", mac });
 }
 
-function counts(): Counts {
+function makeLoop(arena: Arena, dev: EthDev, bytes: number, burst: number): LoopArg {
+  const { off: words } = arena.memzoneReserve("demo_words", WORDS_BYTES);
+  const { off: block } = arena.memzoneReserve("fwd_block", L.FWD_BLOCK_BYTES);
+  const { off: receive } = arena.memzoneReserve("fwd_streams", 2 * L.STREAM_BYTES);
+  const send = receive + L.STREAM_BYTES;
+  const pool = Mempool.createPktmbuf(arena, "send", { n: POOL_MBUFS }).off;
+  const head = makeHead(BROADCAST, dev.macAddrGet(), bytes);
+  arena.u32[(block + L.FWD_BURST) >>> 2] = burst;
+  arena.u32[(send + L.STREAM_SEGS) >>> 2] = 1;
+  arena.u16[(send + L.STREAM_SEG_LEN) >>> 1] = bytes;
+  arena.u32[(send + L.STREAM_HEAD_LEN) >>> 2] = head.length;
+  arena.u8.set(head, send + L.STREAM_HEAD);
+  return { port: dev.dataPort(), words, block, receive, send, pool, burst };
+}
+
+function counts({ receive, send, words }: LoopArg): Counts {
   const { f64 } = eal!.arena;
-  const word = (field: number): number => f64[(words + field) >>> 3]!;
+  const at = (off: number): number => f64[off >>> 3]!;
   const stats = port!.statsGet();
   const link = port!.linkGet();
   return {
     at: performance.timeOrigin + performance.now(),
     linkMbps: link.up ? link.speedMbps : 0,
-    handed: word(WORDS.HANDED),
-    received: word(WORDS.RECEIVED),
-    receivedBytes: word(WORDS.RECEIVED_BYTES),
-    waiting: word(WORDS.WAITING),
+    handed: at(send + L.STREAM_TX),
+    received: at(receive + L.STREAM_RX),
+    receivedBytes: stats.ibytes,
+    waiting: at(words + WAITING),
     outDrops: { oerrors: stats.oerrors },
     inDrops: { imissed: stats.imissed, ierrors: stats.ierrors },
-    held: { "ring full (turns)": word(WORDS.FULL), "no buffer (packets)": word(WORDS.NO_BUFFER) },
+    held: { "ring full (turns)": at(send + L.STREAM_RETRIES), "no mbuf (packets)": at(send + L.STREAM_NOMBUF) },
   };
+}
+
+function letSend(on: boolean): void {
+  if (loop !== undefined) Atomics.store(eal!.arena.i32, (loop.words + SEND) >>> 2, on ? 1 : 0);
 }
 
 function fail(error: unknown): void {
@@ -76,7 +91,7 @@ async function quit(code: number): Promise<void> {
   ending = true;
   // Whatever hangs: this process ends.
   setTimeout(() => process.exit(code), 2000).unref();
-  if (eal !== undefined && words !== 0) Atomics.store(eal.arena.i32, (words + WORDS.SEND) >>> 2, 0);
+  letSend(false);
   await eal?.cleanup().catch((error) => console.error(error));
   if (!process.connected && setup !== undefined) rmSync(setup.folder, { recursive: true, force: true });
   process.exit(code);
@@ -87,8 +102,8 @@ process.on("message", (message: Command) => {
     setup = message;
     answer({ type: "loaded" });
   } else if (message.type === "up") bringUp(setup!).catch(fail);
-  else if (message.type === "send") Atomics.store(eal!.arena.i32, (words + WORDS.SEND) >>> 2, message.on ? 1 : 0);
-  else if (message.type === "report") answer({ type: "counts", id: message.id, counts: counts() });
+  else if (message.type === "send") letSend(message.on);
+  else if (message.type === "report") answer({ type: "counts", id: message.id, counts: counts(loop!) });
   else void quit(0);
 });
 process.on("disconnect", () => void quit(1));

@@ -1,77 +1,67 @@
-// What the polling lcore of either side runs: receive a burst and free it, and while sending is on, make a burst and hand it
-// to the driver, whose refusals are offered again in the next turn so that nothing is thrown away. The packets' bytes lie
-// ready in the pool (frame.ts); only lengths are set. Started by child.ts; the words are those of words.ts.
+// What the polling lcore of either side runs, made of testpmd's forwarding engine: mode rxonly on one stream, and on another
+// the packets of mode txonly. Unlike txonly it throws nothing away: what the queue does not take is offered again in the
+// next turn, and no packet is made before. Started by child.ts.
 import { type LcoreEnv, pollLoop } from "@emudev/eal/data";
-import { type DataPort, openPort } from "@emudev/ethdev/data";
-import { MBUF_DATA_LEN, MBUF_PKT_LEN } from "@emudev/shm";
+import { type DataPort, importDriver } from "@emudev/ethdev/data";
 import { shmKernels } from "@emudev/shm/data";
-import { WORDS } from "./words.ts";
+import { fwdKernels } from "../fwd/kernels.ts";
+import { rxonly } from "../fwd/rxonly.ts";
+import { Stream } from "../fwd/stream.ts";
+import type { FwdTask } from "../fwd/task.ts";
+import { STREAM_NOMBUF, STREAM_PKTS, STREAM_RETRIES, STREAM_TX } from "../layout/stream.ts";
+
+/** The words that the main thread and the lcore share, beside the streams' records. */
+export const SEND = 0; // i32 atomic: 1 = send
+export const WAITING = 64; // f64 packets made and not yet taken by the queue
+export const WORDS_BYTES = 128;
 
 export interface LoopArg {
   port: DataPort;
-  /** Arena offset of the words. */
+  /** Arena offsets of the words, of the engine's control block, of the two streams' records, of the mempool to send from. */
   words: number;
-  /** Arena offset of the mempool whose buffers hold the packet. */
+  block: number;
+  receive: number;
+  send: number;
   pool: number;
-  bytes: number;
   burst: number;
 }
 
 export async function main(env: LcoreEnv, arg: LoopArg): Promise<void> {
-  const { rx, tx } = await openPort(env, arg.port);
-  const [rxQueue, txQueue] = [rx[0]!, tx[0]!];
-  const kernels = shmKernels(env.arena);
-  const { i32, u16, u32, f64 } = env.arena;
+  const { module, portId, rx, tx } = arg.port;
+  const { openRxQueue, openTxQueue } = await importDriver(module);
+  const rxRef = { module, portId, queueId: 0, off: rx[0]! };
+  const rxQueue = openRxQueue(env, rxRef.off, portId, 0);
+  const txQueue = openTxQueue(env, tx[0]!, portId, 0);
+  const task: FwdTask = { mode: "rxonly", block: arg.block, pool: arg.pool, trace: 0, streams: [], txFirst: 0 };
+  const receive = rxonly(new Stream(env, task, { off: arg.receive, rx: rxRef, tx: null }, rxQueue, { burst: () => 0 }));
+
+  const { i32, f64 } = env.arena;
   const { index: lcore } = env;
-  const { pool, bytes, burst } = arg;
-  const sendWord = (arg.words + WORDS.SEND) >>> 2;
-  const counter = (field: number): number => (arg.words + field) >>> 3;
-  const received = counter(WORDS.RECEIVED);
-  const receivedBytes = counter(WORDS.RECEIVED_BYTES);
-  const handed = counter(WORDS.HANDED);
-  const waitingCount = counter(WORDS.WAITING);
-  const fullTurns = counter(WORDS.FULL);
-  const noBuffer = counter(WORDS.NO_BUFFER);
-  const rxPkts = env.scratch;
-  const txPkts = env.scratch + 4 * burst;
-  let next = txPkts; // first packet that waits
+  const { pool, burst, send: stream } = arg;
+  const kernels = fwdKernels(env.arena);
+  const pkts = stream + STREAM_PKTS;
+  const sendWord = (arg.words + SEND) >>> 2;
+  const waitingCount = (arg.words + WAITING) >>> 3;
+  const handed = (stream + STREAM_TX) >>> 3;
+  const noMbuf = (stream + STREAM_NOMBUF) >>> 3;
+  const retries = (stream + STREAM_RETRIES) >>> 3;
+  let next = pkts; // first packet that waits
   let waiting = 0;
 
-  const receive = (): number => {
-    const n = rxQueue.burst(rxPkts, burst);
-    if (n === 0) return 0;
-    let sum = 0;
-    for (let i = rxPkts >>> 2, end = i + n; i < end; i++) sum += u32[(u32[i]! + MBUF_PKT_LEN) >>> 2]!;
-    kernels.pktmbuf_free_bulk(lcore, rxPkts, n);
-    f64[received]! += n;
-    f64[receivedBytes]! += sum;
-    return n;
-  };
-
-  const make = (): void => {
-    if (kernels.pktmbuf_alloc_bulk(pool, lcore, txPkts, burst) === 0) {
-      f64[noBuffer]! += burst;
-      return;
-    }
-    for (let i = txPkts >>> 2, end = i + burst; i < end; i++) {
-      const mbuf = u32[i]!;
-      u16[(mbuf + MBUF_DATA_LEN) >>> 1] = bytes;
-      u32[(mbuf + MBUF_PKT_LEN) >>> 2] = bytes;
-    }
-    next = txPkts;
-    waiting = burst;
-  };
-
   const send = (): number => {
-    if (waiting === 0 && Atomics.load(i32, sendWord) === 1) make();
+    if (waiting === 0 && Atomics.load(i32, sendWord) === 1) {
+      waiting = kernels.fwd_txonly(stream, pool, lcore, burst);
+      next = pkts;
+      if (waiting === 0) f64[noMbuf]! += burst;
+    }
     if (waiting === 0) {
       txQueue.flush?.();
       return 0;
     }
     const n = txQueue.burst(next, waiting);
-    next += 4 * n;
+    next += n << 2;
     waiting -= n;
-    if (waiting !== 0) f64[fullTurns]! += 1;
+    if (waiting !== 0) f64[retries]! += 1;
     f64[handed]! += n;
     f64[waitingCount] = waiting;
     return n;
@@ -79,6 +69,5 @@ export async function main(env: LcoreEnv, arg: LoopArg): Promise<void> {
 
   pollLoop(env, () => receive() + send());
   // Stopped with packets in hand: they were never handed over, so nobody misses them.
-  if (waiting !== 0) kernels.pktmbuf_free_bulk(lcore, next, waiting);
-  f64[waitingCount] = 0;
+  if (waiting !== 0) shmKernels(env.arena).pktmbuf_free_bulk(lcore, next, waiting);
 }
