@@ -1,0 +1,87 @@
+// The grammar of console commands, in the form of their help texts: words, `(a|b|c)` for a choice of words, `<type>` or
+// `<type:label>` for an argument, `[...]` for a tail that may be missing. A syntax is compiled once into a list of nodes;
+// parser.ts matches lines against it and completes them.
+import { parseMac } from "@emudev/eal";
+import { PORT_TOPOLOGIES } from "../control/config.ts";
+import { FWD_MODE_NAMES } from "../fwd/modes.ts";
+
+/** One place in a command. */
+export interface Node {
+  /** How it is written in help texts. */
+  text: string;
+  /** The key of its value, "" for a word that has none. */
+  name: string;
+  /** The rest of the line belongs to it. */
+  rest: boolean;
+  /** It and all after it may be missing. */
+  optional: boolean;
+  /** The value of a token, undefined when it does not fit. */
+  read(token: string): unknown;
+  /** What may stand here. */
+  choices(world: World): readonly string[];
+}
+
+/** What completion needs to know of the world. */
+export interface World {
+  portIds(): readonly number[];
+  files(prefix: string): readonly string[];
+  sections(): readonly string[];
+}
+
+interface ArgType {
+  read(token: string): unknown;
+  choices?(world: World): readonly string[];
+  rest?: boolean;
+}
+
+const readUint = (token: string): number | undefined => (/^\d{1,9}$/.test(token) ? Number(token) : undefined);
+const oneOf = (words: readonly string[]): ArgType => ({
+  read: (token) => (words.includes(token) ? token : undefined),
+  choices: () => words,
+});
+
+const TYPES: Record<string, ArgType> = {
+  uint: { read: readUint },
+  port: {
+    read: (token) => (token === "all" ? "all" : readUint(token)),
+    choices: (world) => [...world.portIds().map(String), "all"],
+  },
+  portid: { read: readUint, choices: (world) => world.portIds().map(String) },
+  onoff: { read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
+  mode: oneOf(FWD_MODE_NAMES),
+  topology: oneOf(PORT_TOPOLOGIES),
+  mac: { read: (token) => parseMac(token) ?? undefined },
+  list: {
+    read: (token) => (/^\d{1,9}(,\d{1,9})*$/.test(token) ? token.split(",").map(Number) : undefined),
+  },
+  section: { read: (token) => token, choices: (world) => world.sections() },
+  text: { read: (token) => token },
+  file: { read: (token) => token, choices: () => [] },
+  devargs: { read: (token) => token, rest: true },
+};
+
+/** Compiles a syntax. */
+export function compile(syntax: string): Node[] {
+  const nodes: Node[] = [];
+  let optional = false;
+  for (const part of syntax.match(/\(.*?\)|<.*?>|\[|\]|[^\s[\]]+/g) ?? []) {
+    if (part === "[") optional = true;
+    else if (part !== "]") nodes.push({ ...compilePart(part), optional });
+  }
+  return nodes;
+}
+
+function compilePart(part: string): Omit<Node, "optional"> {
+  if (part.startsWith("<")) {
+    const [type = "", label = type] = part.slice(1, -1).split(":");
+    const { read, choices = () => [], rest = false } = TYPES[type] ?? missing(type);
+    return { text: `<${label}>`, name: label, rest, read, choices };
+  }
+  const words = part.startsWith("(") ? part.slice(1, -1).split("|") : [part];
+  const choice = oneOf(words);
+  return { text: part, name: words.length > 1 ? "what" : part, rest: false, read: choice.read, choices: () => words };
+}
+
+function missing(type: string): never {
+  throw new TypeError(`no such argument type: ${type}`);
+}

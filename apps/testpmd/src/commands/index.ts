@@ -1,0 +1,15 @@
+// The table of all commands, by family.
+import { CONTROL, helpCommand } from "./control.ts";
+import { Parser, type Section } from "./parser.ts";
+import { PORT } from "./port.ts";
+import { SET } from "./set.ts";
+import { SHOW } from "./show.ts";
+
+export const SECTIONS: readonly Section[] = [
+  { ...CONTROL, commands: [helpCommand(() => SECTIONS), ...CONTROL.commands] },
+  SHOW,
+  SET,
+  PORT,
+];
+
+export const PARSER = new Parser(SECTIONS);

@@ -1,0 +1,278 @@
+// Forwarding: from settings and ports to streams, lcores and their tasks; start, stop, and the counts in between. One
+// arrangement at a time. Called by the console's start and stop, and by main.ts.
+import type { Eal } from "@emudev/eal";
+import type { DataPort, EthDev, EthStats } from "@emudev/ethdev";
+import type { Mempool } from "@emudev/shm";
+import { PmdError } from "../errors.ts";
+import { FWD_MODES } from "../fwd/modes.ts";
+import type { FwdTask, QueueRef, StreamTask } from "../fwd/task.ts";
+import {
+  FWD_BLOCK_BYTES,
+  FWD_BURST,
+  FWD_LIVE,
+  FWD_RETRY,
+  FWD_VERBOSE,
+  STREAM_BYTES,
+  STREAM_CONSUMED,
+  STREAM_DROPPED,
+  STREAM_HEAD,
+  STREAM_HEAD_LEN,
+  STREAM_MACS,
+  STREAM_NOMBUF,
+  STREAM_RETRIES,
+  STREAM_RX,
+  STREAM_SEG_LEN,
+  STREAM_SEGS,
+  STREAM_TX,
+} from "../layout/stream.ts";
+import { TRACE_BYTES } from "../layout/trace.ts";
+import { type Config, ethPeer } from "./config.ts";
+import { makeHead } from "./head.ts";
+import type { Ports } from "./ports.ts";
+import { planStreams, type StreamPlan, spread } from "./topology.ts";
+
+/** A stream and the lcore that polls it. */
+export interface FwdStream extends StreamPlan {
+  lcoreId: number;
+  off: number;
+}
+
+/** What an lcore counted for a stream since forwarding began. */
+export interface StreamCounts {
+  rx: number;
+  tx: number;
+  dropped: number;
+  consumed: number;
+  noMbuf: number;
+  retries: number;
+}
+
+/** An arrangement: which lcore polls which streams, for the ports and the mode at the time it was made. */
+export interface Arrangement {
+  mode: Config["mode"];
+  ports: readonly EthDev[];
+  lcores: readonly { id: number; streams: readonly FwdStream[]; trace: number }[];
+}
+
+const ENGINE = new URL("../fwd/engine.js", import.meta.url).href;
+const STREAMS_ZONE = "fwd_streams";
+
+export class Forwarding {
+  readonly #eal: Eal;
+  readonly #config: Config;
+  readonly #ports: Ports;
+  readonly #block: number;
+  readonly #traces = new Map<number, number>();
+  readonly #bases = new Map<number, StreamCounts>();
+  #arrangement: Arrangement | undefined;
+  #running: Promise<unknown> | undefined;
+  /** Called when an lcore's function failed; forwarding has stopped then. */
+  onFailure: (error: Error) => void = () => {};
+
+  constructor(eal: Eal, config: Config, ports: Ports) {
+    this.#eal = eal;
+    this.#config = config;
+    this.#ports = ports;
+    this.#block = eal.arena.memzoneReserve("fwd_block", FWD_BLOCK_BYTES).off;
+    this.apply();
+  }
+
+  get running(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** The arrangement that runs, or ran last. */
+  get arrangement(): Arrangement | undefined {
+    return this.#arrangement;
+  }
+
+  /** Whether a port belongs to what is running. */
+  uses(dev: EthDev): boolean {
+    return this.running && this.#arrangement!.ports.includes(dev);
+  }
+
+  /** Writes the settings that lcores read while they poll. */
+  apply(): void {
+    const set = (field: number, value: number): void => {
+      this.#eal.arena.u32[(this.#block + field) >>> 2] = value;
+    };
+    set(FWD_BURST, this.#config.burst);
+    set(FWD_VERBOSE, this.#config.verbose);
+    set(FWD_RETRY, this.#config.retry ? 1 : 0);
+  }
+
+  /** The ports that would forward: those of the list, or all. */
+  ports(): EthDev[] {
+    const { portlist } = this.#config;
+    return portlist === null ? this.#ports.all() : portlist.map((id) => this.#ports.get(id));
+  }
+
+  /** Streams and lcores as the settings would have them; nothing is reserved or started. */
+  plan(): { id: number; streams: StreamPlan[] }[] {
+    const { mode, rxq, txq, topology, nbCores } = this.#config;
+    const { workers } = this.#eal.lcores;
+    const ids = this.ports().map((dev) => dev.portId);
+    const shares = spread(planStreams(mode, ids, rxq, txq, topology), Math.min(nbCores, workers.length));
+    return shares.map((streams, i) => ({ id: workers[i]!.id, streams }));
+  }
+
+  /**
+   * Starts forwarding and resolves when every lcore polls.
+   * @param txFirst bursts that each stream sends before it forwards
+   * @throws PmdError FORWARD saying what is missing
+   */
+  async start(txFirst = 0): Promise<Arrangement> {
+    if (this.running) throw new PmdError("FORWARD", "Packet forwarding already started");
+    this.#check();
+    const arrangement = this.#arrange();
+    this.#arrangement = arrangement;
+    this.apply();
+    for (const dev of arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
+    const pool = this.#ports.pool();
+    const tasks = arrangement.lcores.map((lcore) => this.#launch(lcore, pool, txFirst));
+    const running = Promise.all(tasks);
+    this.#running = running;
+    const live = (this.#block + FWD_LIVE) >>> 2;
+    running.catch((error) => this.#failed(error as Error, running));
+    while (this.#running === running && Atomics.load(this.#eal.arena.i32, live) < tasks.length)
+      await Promise.race([running.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1))]);
+    if (this.#running !== running) throw new PmdError("FORWARD", "Packet forwarding could not be started");
+    return arrangement;
+  }
+
+  /** Stops forwarding and resolves when no lcore polls any more. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) throw new PmdError("FORWARD", "Packet forwarding not started");
+    this.#running = undefined;
+    for (const { id } of this.#arrangement!.lcores) this.#eal.lcores.stop(id);
+    await running.catch(() => {});
+  }
+
+  /** What a stream of the arrangement counted since forwarding began, or since `clear`. */
+  counts(stream: FwdStream): StreamCounts {
+    const counts = this.#read(stream);
+    const base = this.#bases.get(stream.off);
+    if (base !== undefined) for (const key of Object.keys(counts) as (keyof StreamCounts)[]) counts[key] -= base[key];
+    return counts;
+  }
+
+  /** A port's statistics since forwarding began, and what its streams could not send to it. */
+  portStats(dev: EthDev): { stats: EthStats; txDropped: number } {
+    const { base } = this.#ports.record(dev);
+    const stats = dev.statsGet();
+    for (const key of Object.keys(stats) as (keyof EthStats)[]) stats[key] -= base[key];
+    let txDropped = 0;
+    for (const { streams } of this.#arrangement?.lcores ?? [])
+      for (const stream of streams) if (stream.txPort === dev.portId) txDropped += this.counts(stream).dropped;
+    return { stats, txDropped };
+  }
+
+  /** Counts from here on. The lcores' counters go on: what they are now is subtracted. */
+  clear(): void {
+    if (this.#arrangement === undefined) return;
+    for (const dev of this.#arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
+    for (const { streams } of this.#arrangement.lcores)
+      for (const stream of streams) this.#bases.set(stream.off, this.#read(stream));
+  }
+
+  #read({ off }: FwdStream): StreamCounts {
+    const at = (field: number): number => this.#eal.arena.f64[(off + field) >>> 3]!;
+    return {
+      rx: at(STREAM_RX),
+      tx: at(STREAM_TX),
+      dropped: at(STREAM_DROPPED),
+      consumed: at(STREAM_CONSUMED),
+      noMbuf: at(STREAM_NOMBUF),
+      retries: at(STREAM_RETRIES),
+    };
+  }
+
+  #check(): void {
+    if (this.#eal.lcores.workers.length === 0)
+      throw new PmdError("FORWARD", "No lcore to forward on: the only one is the main lcore; see -l or --lcores");
+    const ports = this.ports();
+    if (ports.length === 0) throw new PmdError("FORWARD", "No ports to forward on; see --vdev and --portlist");
+    const stopped = ports.filter((dev) => dev.state !== "started").map((dev) => dev.portId);
+    if (stopped.length > 0)
+      throw new PmdError("FORWARD", `Not all ports were started: port ${stopped.join(", ")}; see 'port start'`);
+    const { mode } = this.#config;
+    const { receives, sends } = FWD_MODES[mode];
+    if (receives && this.#config.rxq === 0)
+      throw new PmdError("FORWARD", `Mode ${mode} needs receive queues; see --rxq`);
+    if (sends && this.#config.txq === 0) throw new PmdError("FORWARD", `Mode ${mode} needs transmit queues; see --txq`);
+  }
+
+  #arrange(): Arrangement {
+    const { arena } = this.#eal;
+    const plan = this.plan();
+    const count = plan.reduce((sum, { streams }) => sum + streams.length, 0);
+    this.#bases.clear();
+    if (arena.memzoneLookup(STREAMS_ZONE) !== undefined) arena.memzoneFree(STREAMS_ZONE);
+    let { off } = arena.memzoneReserve(STREAMS_ZONE, count * STREAM_BYTES);
+    const lcores = plan.map(({ id, streams }) => ({
+      id,
+      trace: this.#trace(id),
+      streams: streams.map((stream) => {
+        const placed = { ...stream, lcoreId: id, off };
+        this.#write(placed);
+        off += STREAM_BYTES;
+        return placed;
+      }),
+    }));
+    return { mode: this.#config.mode, ports: this.ports(), lcores };
+  }
+
+  #trace(lcoreId: number): number {
+    const off = this.#traces.get(lcoreId) ?? this.#eal.arena.memzoneReserve(`fwd_trace_${lcoreId}`, TRACE_BYTES).off;
+    this.#traces.set(lcoreId, off);
+    return off;
+  }
+
+  /** Writes a stream's record: addresses, and what txonly's packets look like. */
+  #write({ off, txPort }: FwdStream): void {
+    const { u8, u16, u32 } = this.#eal.arena;
+    const { txpkts } = this.#config;
+    const source = this.#ports.get(txPort).macAddrGet();
+    const target = ethPeer(this.#config, txPort);
+    const head = makeHead(
+      target,
+      source,
+      txpkts.reduce((sum, length) => sum + length, 0),
+    );
+    u8.set(target, off + STREAM_MACS);
+    u8.set(source, off + STREAM_MACS + 6);
+    u32[(off + STREAM_SEGS) >>> 2] = txpkts.length;
+    txpkts.forEach((length, i) => {
+      u16[((off + STREAM_SEG_LEN) >>> 1) + i] = length;
+    });
+    u32[(off + STREAM_HEAD_LEN) >>> 2] = head.length;
+    u8.set(head, off + STREAM_HEAD);
+  }
+
+  #launch(lcore: Arrangement["lcores"][number], pool: Mempool, txFirst: number): Promise<unknown> {
+    const { mode } = this.#config;
+    const { receives, sends } = FWD_MODES[mode];
+    const data = new Map<number, DataPort>();
+    const queue = (portId: number, side: "rx" | "tx", queueId: number): QueueRef => {
+      const port = data.get(portId) ?? this.#ports.get(portId).dataPort();
+      data.set(portId, port);
+      return { module: port.module, off: port[side][queueId]!, portId, queueId };
+    };
+    const streams: StreamTask[] = lcore.streams.map((stream) => ({
+      off: stream.off,
+      rx: receives ? queue(stream.rxPort, "rx", stream.rxQueue) : null,
+      tx: sends || txFirst > 0 ? queue(stream.txPort, "tx", stream.txQueue) : null,
+    }));
+    const { trace } = lcore;
+    const arg: FwdTask = { mode, block: this.#block, pool: pool.off, trace, streams, txFirst };
+    return this.#eal.lcores.launch(lcore.id, { module: ENGINE, arg });
+  }
+
+  #failed(error: Error, running: Promise<unknown>): void {
+    if (this.#running !== running) return;
+    this.#running = undefined;
+    for (const { id } of this.#arrangement!.lcores) this.#eal.lcores.stop(id);
+    this.onFailure(error);
+  }
+}
