@@ -1,9 +1,26 @@
 // The vfio-user protocol from both ends, and the PCI configuration space that devices show through it.
 
+export {
+  getIrq,
+  getMemTable,
+  getSockAddr,
+  register,
+  setDevInfo,
+  setIrqInfo,
+  setRegInfo,
+  setResource,
+  start,
+  stop,
+  unregister,
+} from "./api/library.ts";
+export * as api from "./api/types.ts";
 export type { DmaHandlers } from "./client/channel.ts";
 export { type ClientOptions, type RegionInfo, VfioUserClient } from "./client/client.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
 export { errnoOf, refusal, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
+export { PciConfig } from "./pci/config.ts";
+export * as pci from "./pci/registers.ts";
+export type { BarSpec, MsixSpec, PciConfigSpec, PcieSpec } from "./pci/spec.ts";
 export type {
   ClientInfo,
   DmaRegion,

@@ -34,6 +34,7 @@ export async function cleanUp(
   await step("a command", () => session.settled());
   const { context } = session;
   if (context === null) return;
+  await step("leaving", () => device.leaving?.());
   await step("dmaUnmapAll", () => unmapAll(context));
   for (const { index } of context.irqs.bound()) await step("setIrqs", () => unbind(context, index));
   await step("reset", () => device.reset("disconnect"));

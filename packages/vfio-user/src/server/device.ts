@@ -82,6 +82,8 @@ export interface VfioUserDevice {
   reset(reason: ResetReason): Result;
   /** A client has been accepted; no command of it has been served yet. */
   connected?(client: ClientInfo): void;
+  /** The client has left and nothing of it runs any more; its maps and interrupts are still there. */
+  leaving?(): Result;
   /** The client left and everything of it has been cleaned up. */
   disconnected?(): void;
 }
