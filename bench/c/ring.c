@@ -10,10 +10,14 @@ u32 ring_round(u8 *base, u32 ring, u32 in, u32 out, u32 burst, u32 times) {
   return moved;
 }
 
-void ring_produce(u8 *base, u32 ring, u32 in, u32 burst, u32 total) {
-  for (u32 sent = 0; sent < total;) sent += enqueue(base, ring, in, burst, true);
+u32 ring_produce(u8 *base, u32 ring, u32 in, u32 burst, u32 total) {
+  u32 sent = 0;
+  while (sent < total) sent += enqueue(base, ring, in, burst, true);
+  return sent;
 }
 
-void ring_consume(u8 *base, u32 ring, u32 out, u32 burst, u32 total) {
-  for (u32 got = 0; got < total;) got += dequeue(base, ring, out, burst, true);
+u32 ring_consume(u8 *base, u32 ring, u32 out, u32 burst, u32 total) {
+  u32 got = 0;
+  while (got < total) got += dequeue(base, ring, out, burst, true);
+  return got;
 }

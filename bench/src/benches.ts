@@ -1,6 +1,7 @@
 // All benches by name, in the order they run.
 import type { Arena } from "@emudev/shm";
 import type { Effort, Result } from "./measure.ts";
+import { burstBenches } from "./micro/burst.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { twoThreadsBench } from "./micro/two-threads.ts";
@@ -11,4 +12,4 @@ export interface BenchEntry {
   run(arena: Arena, effort: Effort): Result[] | string | Promise<Result[] | string>;
 }
 
-export const benches: readonly BenchEntry[] = [...ringBenches, twoThreadsBench, ...mempoolBenches];
+export const benches: readonly BenchEntry[] = [...ringBenches, twoThreadsBench, ...mempoolBenches, ...burstBenches];

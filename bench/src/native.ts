@@ -1,10 +1,10 @@
-// The C baselines: compiled with gcc -O3 when their sources are newer than what dist/c holds, loaded by koffi, and run over
-// this process's arena. The layout header is generated from the packages' layout constants, so both sides mean the same
-// offsets. Without gcc there are no baselines: figures then come without ratios.
+// The C baselines: compiled with gcc -O3 when their sources or the packages' layouts are newer than what dist/c holds,
+// loaded by koffi, and run over this process's arena. Without gcc there are none: figures then come without ratios.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
+import { layoutHeader } from "./layout.ts";
 
 const SOURCES = fileURLToPath(new URL("../c/", import.meta.url));
 const BUILT = fileURLToPath(new URL("c/", import.meta.url));
@@ -13,8 +13,8 @@ const FLAGS = ["-O3", "-std=gnu11", "-Wall", "-Werror", "-fPIC", "-shared"];
 export type NativeFunction = (...args: number[]) => number;
 
 export interface Native {
-  /** A function by its C prototype, e.g. "uint32_t f(uintptr_t base, uint32_t ring)". */
-  func(prototype: string): NativeFunction;
+  /** A function of numbers: its name and the count of its u32 arguments behind the arena's base. Returns a u32. */
+  func(name: string, args: number): NativeFunction;
 }
 
 let missing: string | undefined;
@@ -28,36 +28,32 @@ export function nativeMissing(): string | undefined {
 
 /**
  * Loads c/<name>.c, compiled.
- * @param layout constants that the C sources see as macros
  * @returns null when there is no gcc
  * @throws Error with gcc's output when the source does not compile
  */
-export function loadNative(name: string, layout: Record<string, unknown>): Native | null {
+export function loadNative(name: string): Native | null {
   if (nativeMissing() !== undefined) return null;
   const target = `${BUILT}${name}.so`;
+  mkdirSync(BUILT, { recursive: true });
+  writeIfChanged(`${BUILT}layout.h`, layoutHeader());
   if (!isFresh(target)) {
-    mkdirSync(BUILT, { recursive: true });
-    writeLayout(layout);
     const args = [...FLAGS, `-I${BUILT}`, `-I${SOURCES}`, `${SOURCES}${name}.c`, "-o", target];
     const done = spawnSync("gcc", args, { encoding: "utf8" });
     if (done.status !== 0) throw new Error(`gcc ${args.join(" ")} failed:\n${done.stderr}`);
   }
   const library = koffi.load(target);
-  return { func: (prototype) => library.func(prototype) as unknown as NativeFunction };
+  return {
+    func: (name, args) => library.func(name, "uint32_t", ["uintptr_t", ...Array(args).fill("uint32_t")]),
+  };
 }
 
-function writeLayout(layout: Record<string, unknown>): void {
-  const lines = Object.entries(layout)
-    .filter(([name, value]) => /^[A-Z][A-Z0-9_]*$/.test(name) && Number.isInteger(value))
-    .map(([name, value]) => `#define ${name} ${value}u\n`);
-  writeFileSync(`${BUILT}layout.h`, `// Generated from the packages' src/layout.\n${lines.join("")}`);
+function writeIfChanged(path: string, text: string): void {
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
 }
 
-// The layout may have changed with any build, and this program is rebuilt no less often than the packages.
 function isFresh(target: string): boolean {
   if (!existsSync(target)) return false;
-  const inputs = readdirSync(SOURCES).map((file) => `${SOURCES}${file}`);
-  inputs.push(...["shm"].map((name) => fileURLToPath(import.meta.resolve(`@emudev/${name}`))));
+  const inputs = [...readdirSync(SOURCES).map((file) => `${SOURCES}${file}`), `${BUILT}layout.h`];
   const built = statSync(target).mtimeMs;
   return inputs.every((file) => statSync(file).mtimeMs < built);
 }

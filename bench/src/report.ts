@@ -1,4 +1,4 @@
-// The table on the terminal.
+// The table of figures on the terminal: its head line and one line for each result.
 import type { Result } from "./measure.ts";
 
 const WIDTHS = [32, 12, 14, 8, 8] as const;

@@ -1,7 +1,6 @@
 // Bursts of 32 objects taken from a mempool and given back by one lcore: plain objects, and packet buffers with their
 // headers reset and checked.
 
-import * as shm from "@emudev/shm";
 import { type Arena, Mempool, shmKernels } from "@emudev/shm";
 import { assertDone, compare, type Effort, type Result, type Variant } from "../measure.ts";
 import { loadNative } from "../native.ts";
@@ -41,9 +40,7 @@ function mempoolBench(name: string, entry: string, arena: Arena, effort: Effort)
     }
   };
   const ours: Variant = { name: "kernel", check, run: entry === "mempool_round" ? plain : mbufs };
-  const round = loadNative("mempool", shm)?.func(
-    `uint32_t ${entry}(uintptr_t base, uint32_t pool, uint32_t lcore, uint32_t objs, uint32_t burst, uint32_t times)`,
-  );
+  const round = loadNative("mempool")?.func(entry, 5);
   const baselines: Variant[] = round
     ? [
         {

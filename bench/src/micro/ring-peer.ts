@@ -1,16 +1,13 @@
 // The producing thread of the two-thread ring bench: waits for a command, sends its objects by kernel or by C, waits again.
 import { parentPort, workerData } from "node:worker_threads";
-import * as shm from "@emudev/shm";
 import { Arena, shmKernels } from "@emudev/shm/data";
 import { loadNative } from "../native.ts";
 import { GO, HALT, PEER_NATIVE, type PeerData, WAIT } from "./ring-peer-words.ts";
 
-const PRODUCE = "void ring_produce(uintptr_t base, uint32_t ring, uint32_t in, uint32_t burst, uint32_t total)";
-
 const { handle, ringOff, words, input, burst, total, native } = workerData as PeerData;
 const arena = Arena.attach(handle);
 const kernels = shmKernels(arena);
-const produce = native ? loadNative("ring", shm)?.func(PRODUCE) : undefined;
+const produce = native ? loadNative("ring")?.func("ring_produce", 4) : undefined;
 const go = (words + GO) >>> 2;
 
 parentPort?.postMessage("ready");

@@ -1,6 +1,5 @@
 // Bursts of 32 objects through a ring on one core: enqueue, then dequeue, SP/SC and MP/MC.
 
-import * as shm from "@emudev/shm";
 import { type Arena, RING_F_SC_DEQ, RING_F_SP_ENQ, Ring, shmKernels } from "@emudev/shm";
 import { assertDone, compare, type Effort, type Result, type Variant } from "../measure.ts";
 import { loadNative } from "../native.ts";
@@ -39,10 +38,7 @@ function ringBench(name: string, flags: number, arena: Arena, effort: Effort): R
       }
     },
   };
-  const native = loadNative("ring", shm);
-  const round = native?.func(
-    "uint32_t ring_round(uintptr_t base, uint32_t ring, uint32_t in, uint32_t out, uint32_t burst, uint32_t times)",
-  );
+  const round = loadNative("ring")?.func("ring_round", 5);
   const baselines: Variant[] = round
     ? [
         {

@@ -1,7 +1,6 @@
 // Bursts of 32 objects through an SP/SC ring from a thread of ours to this one: both poll, as two lcores do. The baseline
 // is the same with both halves in C. Nanoseconds an object from the first call to the last object seen.
 import { Worker } from "node:worker_threads";
-import * as shm from "@emudev/shm";
 import { type Arena, RING_F_SC_DEQ, RING_F_SP_ENQ, Ring, shmKernels } from "@emudev/shm";
 import { assertDone, compare, type Effort, type Result, type Variant } from "../measure.ts";
 import { loadNative, nativeMissing } from "../native.ts";
@@ -10,7 +9,6 @@ import { GO, HALT, PEER_KERNEL, PEER_NATIVE, type PeerData } from "./ring-peer-w
 const NAME = "ring/spsc-two-threads";
 const BURST = 32;
 const TOTAL = BURST * 4000;
-const CONSUME = "void ring_consume(uintptr_t base, uint32_t ring, uint32_t out, uint32_t burst, uint32_t total)";
 
 export const twoThreadsBench = { name: NAME, run };
 
@@ -30,7 +28,7 @@ async function run(arena: Arena, effort: Effort): Promise<Result[]> {
     total: TOTAL,
     native: nativeMissing() === undefined,
   };
-  const consume = loadNative("ring", shm)?.func(CONSUME);
+  const consume = loadNative("ring")?.func("ring_consume", 4);
   const peer = new Worker(new URL("./ring-peer.js", import.meta.url), { workerData });
   const ended = new Promise((resolve, reject) => peer.on("exit", resolve).on("error", reject));
   await new Promise((resolve, reject) => peer.once("message", resolve).once("error", reject));

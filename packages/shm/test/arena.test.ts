@@ -1,3 +1,4 @@
+// The arena: what its memfd promises, memzones (zeroed, aligned, errors that help), and windows onto real files.
 import { fstatSync, ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
 import { closeFd, fileStat, LinuxError, mappingCount, memfdCreate, PROT } from "@emudev/linux";
 import { describe, expect, test } from "vitest";

@@ -1,3 +1,4 @@
+// The copy kernel: every length to beyond its switch to memory.copy, at odd offsets, with guard bytes on both sides.
 import { expect, test } from "vitest";
 import { shmKernels } from "../src/index.ts";
 import { makeArena } from "./support.ts";

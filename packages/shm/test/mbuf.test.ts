@@ -1,3 +1,4 @@
+// Packet buffers: what alloc resets, where freed segments go, and that data survives chaining, reading and growing.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {

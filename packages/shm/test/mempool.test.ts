@@ -1,3 +1,4 @@
+// Mempools against their model (mempool-model.ts), their limits, and lcores on threads of their own.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MEMPOOL_CACHE_MAX, Mempool, ShmError } from "../src/index.ts";

@@ -1,3 +1,4 @@
+// QSBR against a model that remembers every report, at the wrap of its tokens, and with real reader threads.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LCORE_MAX, QSBR_TOKEN, Qsbr } from "../src/index.ts";

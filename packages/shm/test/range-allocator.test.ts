@@ -1,3 +1,4 @@
+// First-fit allocation: no overlap, alignment with a bias, coalescing; by property and by example.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RangeAllocator } from "../src/index.ts";

@@ -1,3 +1,4 @@
+// Rings between real threads: nothing lost, nothing twice, each producer's order kept (fixtures/ring-thread.mjs).
 import { expect, test } from "vitest";
 import { RING_F_SC_DEQ, RING_F_SP_ENQ, Ring } from "../src/index.ts";
 import { makeArena, runThread } from "./support.ts";

@@ -1,3 +1,4 @@
+// Rings of every kind against their model (ring-model.ts), at the wrap of indexes, and what create() refuses.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
