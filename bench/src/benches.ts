@@ -1,10 +1,11 @@
 // All benches by name, in the order they run.
 import type { Arena } from "@emudev/shm";
-import type { Effort, Result } from "./measure.ts";
+import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { twoThreadsBench } from "./micro/two-threads.ts";
+import { pathBench } from "./path.ts";
 
 export interface BenchEntry {
   name: string;
@@ -12,4 +13,12 @@ export interface BenchEntry {
   run(arena: Arena, effort: Effort): Result[] | string | Promise<Result[] | string>;
 }
 
-export const benches: readonly BenchEntry[] = [...ringBenches, twoThreadsBench, ...mempoolBenches, ...burstBenches];
+const PATH = "path/guest-tx-64";
+
+export const benches: readonly BenchEntry[] = [
+  ...ringBenches,
+  twoThreadsBench,
+  ...mempoolBenches,
+  ...burstBenches,
+  { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+];

@@ -51,10 +51,18 @@ const effort = options.quick ? QUICK : FULL;
 const results: Result[] = [];
 print(tableHead());
 for (const bench of chosen) {
-  const outcome = await bench.run(arena, effort);
-  if (typeof outcome === "string") print(`${bench.name}: left out: ${outcome}`);
-  else for (const result of outcome) print(rowOf(result));
-  if (typeof outcome !== "string") results.push(...outcome);
+  try {
+    const outcome = await bench.run(arena, effort);
+    if (typeof outcome === "string") {
+      print(`${bench.name}: left out: ${outcome}`);
+      continue;
+    }
+    for (const result of outcome) print(rowOf(result));
+    results.push(...outcome);
+  } catch (error) {
+    print(`${bench.name}: failed: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  }
 }
 if (options.json !== undefined) {
   const text = `${JSON.stringify(results, null, 2)}\n`;
