@@ -56,6 +56,10 @@ export const mmap64 = bind<
 >("intptr_t mmap64(intptr_t, size_t, int, int, int, int64_t)");
 export const munmap = bind<(address: number, bytes: number) => number>("int munmap(intptr_t, size_t)");
 export const eventfdCreate = bind<(initial: number, flags: number) => number>("int eventfd(uint32_t, int)");
+export const epoll_create1 = bind<(flags: number) => number>("int epoll_create1(int)");
+export const epoll_ctl = bind<(epoll: number, operation: number, fd: number, event: Pointer) => number>(
+  "int epoll_ctl(int, int, int, void *)",
+);
 export const sched_setaffinity = bind<(thread: number, bytes: number, mask: Pointer) => number>(
   "int sched_setaffinity(int, size_t, void *)",
 );

@@ -1,10 +1,17 @@
-// Readiness of any fd on Node's event loop, by koffi's binding of uv_poll. Four traps of that binding end here: a poll
+// Readiness of any fd on Node's event loop, by koffi's binding of uv_poll. Five traps of that binding end here: a poll
 // handle that is garbage collected stops silently, so every open watcher is kept in a set; its methods crash on a closed
 // handle, so ours check; its callback runs outside Node's callback scope, where promises would not continue and a thrown
 // error would surface seconds later somewhere else, so what it reports is dispatched by setImmediate, in the same turn of
-// the loop; and one loop can watch an fd only once. Readiness is level-triggered: what is not consumed is reported again.
+// the loop; one loop can watch an fd only once; and an fd that libuv refuses aborts the process, so ours asks the kernel
+// first. Readiness is level-triggered: what is not consumed is reported again.
 import { ERRNO, LinuxError } from "./errors.ts";
-import { type PollHandle, poll } from "./libc.ts";
+import { check, close, epoll_create1, epoll_ctl, errno, fcntl, type PollHandle, poll } from "./libc.ts";
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const F_GETFD = 1;
+/** struct epoll_event, packed on x86-64 (12 bytes), not elsewhere (16). */
+const EPOLL_EVENT_BYTES = 16;
 
 /** What to report. */
 export interface Interest {
@@ -57,11 +64,8 @@ export class Watcher {
     for (const other of open) {
       if (other.fd === fd) throw new LinuxError(ERRNO.EEXIST, "poll", fd, "the fd is watched already");
     }
-    try {
-      this.#handle = poll(fd, wanted(interest), this.#onPoll);
-    } catch (error) {
-      throw new LinuxError(pollErrno(error), "poll", fd, (error as Error).message);
-    }
+    checkPollable(fd);
+    this.#handle = poll(fd, wanted(interest), this.#onPoll);
     if (!isWanted(interest)) this.#handle.stop();
     open.add(this);
   }
@@ -132,11 +136,19 @@ function wanted(interest: Interest): object {
   return { readable: interest.readable === true, writable: interest.writable === true };
 }
 
-/** koffi throws only libuv's text for the errno. */
-function pollErrno(error: unknown): number {
-  const text = (error as Error).message;
-  if (text.includes("not permitted")) return ERRNO.EPERM;
-  if (text.includes("exist")) return ERRNO.EEXIST;
-  if (text.includes("bad file descriptor")) return ERRNO.EBADF;
-  return ERRNO.EINVAL;
+/**
+ * Throws what epoll_ctl(2) has to say against an fd. libuv asks the same when the handle is made, but koffi 3.3.4 answers its
+ * refusal with an abort of the process.
+ */
+function checkPollable(fd: number): void {
+  check(fcntl(fd, F_GETFD, 0), "epoll_ctl", fd); // else the new epoll fd could get this very number
+  const epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1", fd);
+  const result = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, new Uint8Array(EPOLL_EVENT_BYTES));
+  const failure = result < 0 ? errno() : 0;
+  close(epoll);
+  if (failure !== 0) throw new LinuxError(failure, "epoll_ctl", fd, HINTS[failure] ?? "");
 }
+
+const HINTS: Record<number, string | undefined> = {
+  [ERRNO.EPERM]: "this kind of file is always ready and cannot be watched",
+};
