@@ -1,0 +1,172 @@
+// BAR0, the register file: every register of the table in package avf, dispatched by `switch` to who keeps it. Accesses of
+// other than 4 aligned bytes and unknown offsets are counted; they read as 0xdeadbeef, as on the hardware of this family,
+// and writes to them do nothing. Called by device.ts for trapped accesses; mapped doorbells never come here.
+import { AQ_INDEX_MASK, AQ_LEN_CRIT, AQ_LEN_OVFL, AQ_LEN_VFE, findRegister, ITR_INTERVAL_MASK, REG } from "@emudev/avf";
+import type { AdminQueues } from "./admin-queue.ts";
+import type { Counters } from "./counters.ts";
+import type { Doorbells } from "./doorbells.ts";
+import type { Interrupts } from "./interrupts.ts";
+
+const NOTHING = 0xdeadbeef;
+const LEN_BITS = AQ_INDEX_MASK | AQ_LEN_VFE | AQ_LEN_OVFL | AQ_LEN_CRIT | (1 << 31);
+
+export interface Bar0Parts {
+  admin: AdminQueues;
+  interrupts: Interrupts;
+  doorbells: Doorbells;
+  counters: Counters;
+  /** What VFGEN_RSTAT reads now. */
+  rstat(): number;
+}
+
+export class Bar0 {
+  readonly #parts: Bar0Parts;
+  readonly #itr0 = new Uint32Array(3);
+  /** Registers without effect, kept so that they read back: HENA, HKEY, HLUT, STAT_CTL01. */
+  readonly #plain = new Map<number, number>();
+
+  constructor(parts: Bar0Parts) {
+    this.#parts = parts;
+  }
+
+  read(offset: number): number {
+    const { admin, interrupts, doorbells, counters, rstat } = this.#parts;
+    if (doorbells.covers(offset)) return doorbells.read(offset);
+    const { atq, arq } = admin;
+    const found = findRegister(offset);
+    if (found === null) {
+      counters.unknownReads++;
+      return NOTHING;
+    }
+    switch (found.reg.offset) {
+      case REG.VFINT_DYN_CTLN1.offset:
+        return interrupts.readDynCtl(found.index + 1);
+      case REG.VFINT_DYN_CTL01.offset:
+        return interrupts.readDynCtl(0);
+      case REG.VFINT_ICR01.offset:
+        return interrupts.readIcr0();
+      case REG.VFINT_ICR0_ENA1.offset:
+        return interrupts.icr0Ena >>> 0;
+      case REG.VFINT_ITR01.offset:
+        return this.#itr0[found.index]!;
+      case REG.VF_ATQH1.offset:
+        return atq.head;
+      case REG.VF_ATQT1.offset:
+        return atq.tail;
+      case REG.VF_ATQLEN1.offset:
+        return atq.len >>> 0;
+      case REG.VF_ATQBAL1.offset:
+        return atq.bal >>> 0;
+      case REG.VF_ATQBAH1.offset:
+        return atq.bah >>> 0;
+      case REG.VF_ARQH1.offset:
+        return arq.head;
+      case REG.VF_ARQT1.offset:
+        return arq.tail;
+      case REG.VF_ARQLEN1.offset:
+        return arq.len >>> 0;
+      case REG.VF_ARQBAL1.offset:
+        return arq.bal >>> 0;
+      case REG.VF_ARQBAH1.offset:
+        return arq.bah >>> 0;
+      case REG.VFGEN_RSTAT.offset:
+        return rstat();
+      default:
+        return this.#plain.get(offset) ?? 0;
+    }
+  }
+
+  write(offset: number, value: number): void {
+    const { admin, interrupts, doorbells, counters } = this.#parts;
+    if (doorbells.covers(offset)) {
+      doorbells.write(offset, value);
+      return;
+    }
+    const { atq, arq } = admin;
+    const found = findRegister(offset);
+    if (found === null || found.reg.access === "ro") {
+      counters.unknownWrites++;
+      return;
+    }
+    switch (found.reg.offset) {
+      case REG.VFINT_DYN_CTLN1.offset:
+        interrupts.writeDynCtl(found.index + 1, value);
+        return;
+      case REG.VFINT_DYN_CTL01.offset:
+        interrupts.writeDynCtl(0, value);
+        return;
+      case REG.VFINT_ICR01.offset:
+        return;
+      case REG.VFINT_ICR0_ENA1.offset:
+        interrupts.writeIcr0Ena(value);
+        return;
+      case REG.VFINT_ITR01.offset:
+        this.#itr0[found.index] = value & ITR_INTERVAL_MASK;
+        return;
+      case REG.VF_ATQH1.offset:
+        atq.head = value & AQ_INDEX_MASK;
+        return;
+      case REG.VF_ATQT1.offset:
+        atq.tail = value & AQ_INDEX_MASK;
+        admin.kick();
+        return;
+      case REG.VF_ATQLEN1.offset:
+        atq.len = value & LEN_BITS;
+        admin.reconfigured();
+        return;
+      case REG.VF_ATQBAL1.offset:
+        atq.bal = value;
+        return;
+      case REG.VF_ATQBAH1.offset:
+        atq.bah = value;
+        return;
+      case REG.VF_ARQH1.offset:
+        arq.head = value & AQ_INDEX_MASK;
+        return;
+      case REG.VF_ARQT1.offset:
+        arq.tail = value & AQ_INDEX_MASK;
+        admin.flush();
+        return;
+      case REG.VF_ARQLEN1.offset:
+        arq.len = value & LEN_BITS;
+        admin.reconfigured();
+        return;
+      case REG.VF_ARQBAL1.offset:
+        arq.bal = value;
+        return;
+      case REG.VF_ARQBAH1.offset:
+        arq.bah = value;
+        return;
+      default:
+        this.#plain.set(offset, value);
+    }
+  }
+
+  /** An access of any size; all but 4 aligned bytes (or a run of them) is counted and has no effect. */
+  readBytes(offset: number, into: Uint8Array): void {
+    if (!this.#aligned(offset, into.length)) {
+      into.fill(0xff);
+      return;
+    }
+    const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
+    for (let at = 0; at < into.length; at += 4) view.setUint32(at, this.read(offset + at), true);
+  }
+
+  writeBytes(offset: number, data: Uint8Array): void {
+    if (!this.#aligned(offset, data.length)) return;
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    for (let at = 0; at < data.length; at += 4) this.write(offset + at, view.getUint32(at, true));
+  }
+
+  /** Registers without effect read 0 again; the rest is reset by who keeps it. */
+  reset(): void {
+    this.#itr0.fill(0);
+    this.#plain.clear();
+  }
+
+  #aligned(offset: number, bytes: number): boolean {
+    if (bytes > 0 && (offset & 3) === 0 && (bytes & 3) === 0) return true;
+    this.#parts.counters.badAccesses++;
+    return false;
+  }
+}

@@ -1,0 +1,134 @@
+// The doorbell pages of BAR0: QTX_TAIL1 in page 0x0000, QRX_TAIL1 and the ITR registers in page 0x2000. They are words of the
+// arena, so lcores read them as memory whatever the mode. With doorbell=mem they are a memfd, new for each client and
+// sealed, of which the client may map the two pages: a doorbell then costs it no trap. With doorbell=fd, or when the
+// arena has no room for the file, they are private memory that trapped writes land in, and each queue has an eventfd.
+import {
+  AVF_QUEUE_PAIRS_MAX,
+  BAR0_ITRN,
+  BAR0_ITRN_STRIDE,
+  BAR0_PAGE_BYTES,
+  BAR0_QRX_PAGE,
+  BAR0_QTX_PAGE,
+} from "@emudev/avf";
+import { EMU_DEV_DB_FD, EMU_DEV_DB_MEM, type EmuDevDbInfo } from "@emudev/emudev";
+import { addSeals, closeFd, eventfd, eventfdWrite, memfdCreate, PROT, SEAL } from "@emudev/linux";
+import type { Arena } from "@emudev/shm";
+
+const BYTES = BAR0_QRX_PAGE + BAR0_PAGE_BYTES;
+const AREAS = [
+  { offset: BAR0_QTX_PAGE, size: BAR0_PAGE_BYTES },
+  { offset: BAR0_QRX_PAGE, size: BAR0_PAGE_BYTES },
+];
+
+export type DoorbellMode = "mem" | "fd";
+
+export class Doorbells {
+  readonly #arena: Arena;
+  readonly #name: string;
+  readonly #mode: DoorbellMode;
+  /** Private words, for doorbell=fd and for the time without a client. */
+  readonly #private: number;
+  readonly #eventfds: number[] = [];
+  #off: number;
+  #fd = -1;
+
+  constructor(arena: Arena, name: string, mode: DoorbellMode) {
+    this.#arena = arena;
+    this.#name = name;
+    this.#mode = mode;
+    this.#private = arena.memzoneReserve(`${name}.db`, BYTES, BAR0_PAGE_BYTES).off;
+    this.#off = this.#private;
+    for (let queue = 0; queue < 2 * AVF_QUEUE_PAIRS_MAX; queue++) this.#eventfds.push(mode === "fd" ? eventfd() : -1);
+  }
+
+  /** True for offsets of BAR0 that lie in one of the two pages. */
+  covers(offset: number): boolean {
+    return AREAS.some((area) => offset >= area.offset && offset < area.offset + area.size);
+  }
+
+  /** Arena offset of the word of a BAR0 offset in one of the pages. */
+  wordOff(offset: number): number {
+    return this.#off + offset;
+  }
+
+  read(offset: number): number {
+    return Atomics.load(this.#arena.i32, (this.#off + offset) >>> 2) >>> 0;
+  }
+
+  /** A trapped write: stores, and wakes the queue's eventfd when it is a tail. */
+  write(offset: number, value: number): void {
+    Atomics.store(this.#arena.i32, (this.#off + offset) >>> 2, value | 0);
+    const pair = (offset & (BAR0_PAGE_BYTES - 1)) >>> 2;
+    if (pair >= AVF_QUEUE_PAIRS_MAX) return;
+    const fd = this.#eventfds[2 * pair + (offset < BAR0_PAGE_BYTES ? 1 : 0)]!;
+    if (fd >= 0) eventfdWrite(fd);
+  }
+
+  /** Forgets a queue's tail; numbers as in emudev (2 i = receive, 2 i + 1 = transmit). */
+  clearTail(queue: number): void {
+    Atomics.store(this.#arena.i32, (this.#off + tailOffset(queue)) >>> 2, 0);
+  }
+
+  /** Every word 0, as after a reset. */
+  clear(): void {
+    this.#arena.u8.fill(0, this.#off, this.#off + BYTES);
+  }
+
+  /** Arena offset of ITR register `index` of queue vector `vector` (1..). */
+  itrOff(vector: number, index: number): number {
+    return this.#off + BAR0_ITRN + index * BAR0_ITRN_STRIDE + (vector - 1) * 4;
+  }
+
+  info(queue: number): EmuDevDbInfo {
+    const off = this.#off + tailOffset(queue);
+    const fd = this.#eventfds[queue]!;
+    if (fd >= 0) return { id: queue, flag: EMU_DEV_DB_FD, fd, priv: { off } };
+    return { id: queue, flag: EMU_DEV_DB_MEM, mem: { base: off, size: 4 }, priv: { off } };
+  }
+
+  /** New pages for a client that comes. */
+  connect(): void {
+    if (this.#mode !== "mem") {
+      this.clear();
+      return;
+    }
+    const fd = memfdCreate(this.#name, BYTES, { seals: true });
+    try {
+      addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
+      const off = this.#arena.mapWindow(fd, 0, BYTES, PROT.READ | PROT.WRITE);
+      if (off === null) {
+        closeFd(fd);
+        this.clear();
+        return;
+      }
+      this.#off = off;
+      this.#fd = fd;
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+  }
+
+  /** The pages of the client that left go; no lcore may hold a queue of it any longer. */
+  disconnect(): void {
+    if (this.#fd < 0) return;
+    this.#arena.unmapWindow(this.#off);
+    closeFd(this.#fd);
+    this.#fd = -1;
+    this.#off = this.#private;
+    this.clear();
+  }
+
+  /** What the client may map, or null. */
+  mmap(): { fd: number; offset: number; areas: { offset: number; size: number }[] } | null {
+    return this.#fd < 0 ? null : { fd: this.#fd, offset: 0, areas: AREAS };
+  }
+
+  close(): void {
+    this.disconnect();
+    for (const fd of this.#eventfds) if (fd >= 0) closeFd(fd);
+    this.#arena.memzoneFree(`${this.#name}.db`);
+  }
+}
+
+const tailOffset = (queue: number): number => ((queue & 1) === 1 ? BAR0_QTX_PAGE : BAR0_QRX_PAGE) + (queue >> 1) * 4;

@@ -1,0 +1,26 @@
+// The devargs of `emu_iavf`, checked by the vdev bus before probe, and what a device makes of them.
+import { AVF_ETH_OVERHEAD, AVF_MTU_MAX, AVF_QUEUE_PAIRS_MAX } from "@emudev/avf";
+import type { DevargsOf, DevargsSchema } from "@emudev/eal";
+
+export const PARAMS = {
+  path: { type: "path", required: true, help: "unix socket that the vfio-user client connects to" },
+  id: {
+    type: "uint",
+    min: 0,
+    max: 1023,
+    help: "emudev id that a backend names by avf_emu_id; default: the lowest free",
+  },
+  queues: { type: "uint", min: 1, max: AVF_QUEUE_PAIRS_MAX, default: 4, help: "queue pairs" },
+  mac: { type: "mac", unicast: true, help: "the guest's address; default 02:00:00:00:<id>:01" },
+  mtu: { type: "uint", min: 68, max: AVF_MTU_MAX, default: AVF_MTU_MAX, help: "largest MTU the guest may set" },
+  speed: { type: "uint", min: 100, max: 400_000, default: 10_000, help: "link speed in Mbit/s" },
+  doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
+} as const satisfies DevargsSchema;
+
+export type Params = DevargsOf<typeof PARAMS>;
+
+/** The address of device `id` when none was given: locally administered, different for each id. */
+export const defaultMac = (id: number): Uint8Array => Uint8Array.of(0x02, 0, 0, id >>> 8, id & 0xff, 1);
+
+/** Bytes of the largest frame, headers, two VLAN tags and CRC included, for an MTU. */
+export const frameMax = (mtu: number): number => mtu + AVF_ETH_OVERHEAD;
