@@ -1,6 +1,6 @@
 // What the kernel tests stand on: an arena with a pool, a queue as the port would reserve it, and the words of its state by
 // name. One arena a test file, since each is 4 GiB of address space.
-import { Arena, Mempool, mbufAlloc, mbufFree } from "@emudev/shm";
+import { Arena, Mempool, mbufAlloc, mbufFree, mbufSegments } from "@emudev/shm";
 import { ptypeTable } from "../src/control/ptypes.ts";
 import { reserveRxQueue, reserveTxQueue } from "../src/control/queue-memory.ts";
 import { iavfKernels } from "../src/data/kernels.ts";
@@ -33,7 +33,7 @@ export const takePkts = (n: number) => Array.from(arena.u32.subarray(pkts >>> 2,
 export interface Rig {
   pool: Mempool;
   q: { off: number; ringOff: number; size: number; free(): void };
-  /** mbufs that the test holds, to starve the pool. */
+  /** Packets that the test holds, to starve the pool. */
   hoard: number[];
   end(): void;
 }
@@ -84,3 +84,6 @@ export function starve(rig: Rig, n: number): void {
 export function feed(rig: Rig, n: number): void {
   for (const mbuf of rig.hoard.splice(0, n)) mbufFree(arena, LCORE, mbuf);
 }
+
+/** mbufs that the test holds. */
+export const hoarded = (rig: Rig): number => rig.hoard.reduce((sum, head) => sum + mbufSegments(arena, head).length, 0);
