@@ -1,0 +1,205 @@
+// What the guest transmits becomes what the port receives: the hot loop over one transmit queue of the guest. The tail is
+// loaded once, mbufs are taken in bulk, plain packets (one data descriptor, no offload) are copied here, all others by
+// guest-packet.ts. Descriptors are completed at the end of the burst, behind one barrier: the guest then owns them again.
+import { MBUF_DATA_LEN, MBUF_PKT_LEN } from "../../shm/src/layout/mbuf";
+import {
+  TX_BUF_SIZE_MASK,
+  TX_BUF_SIZE_SHIFT,
+  TX_CMD_DUMMY,
+  TX_CMD_EOP,
+  TX_CMD_IIPT_MASK,
+  TX_CMD_IL2TAG1,
+  TX_CMD_L4T_MASK,
+  TX_CMD_SHIFT,
+  TX_DTYPE_DONE,
+  TX_DTYPE_MASK,
+} from "../../avf/src/layout/tx-desc";
+import { copy } from "../../shm/assembly/copy";
+import { allocBulk, data } from "../../shm/assembly/mbuf";
+import { putBulk } from "../../shm/assembly/mempool";
+import { xlat } from "../../emudev/assembly/mem-table";
+import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "../../emudev/src/layout/mem-table";
+import { QSTATS_BYTES, QSTATS_NOMBUF, QSTATS_PACKETS } from "../../ethdev/src/layout/queue-stats";
+import {
+  FRAME_MAX,
+  FRAME_MIN,
+  GQ_BAD_TAIL,
+  GQ_BASE,
+  GQ_DOORBELL,
+  GQ_FENCE,
+  GQ_HEAD,
+  GQ_MEM_WORD,
+  GQ_RING_FAULT,
+  GQ_SIZE,
+  GQ_WANT_BOUNCE,
+  GTX_BROADCAST,
+  GTX_BYTES_SENT,
+  GTX_MULTICAST,
+  GTX_PACKETS,
+  GTX_SKIP,
+  GTX_TSO_LEFT,
+} from "../src/layout/guest-queue";
+import { RXQ_POOL, RXQ_ROOM } from "../src/layout/port-queue";
+import { count, MAC_MASK } from "./count";
+import { finish } from "./emit";
+import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO } from "./guest-packet";
+import { tsoNext, tsoSegments } from "./tso";
+
+const PLAIN_MASK: u64 =
+  TX_DTYPE_MASK | ((TX_CMD_EOP | TX_CMD_IL2TAG1 | TX_CMD_DUMMY | TX_CMD_IIPT_MASK | TX_CMD_L4T_MASK) << TX_CMD_SHIFT);
+const PLAIN: u64 = TX_CMD_EOP << TX_CMD_SHIFT;
+
+/** Set by guestTx when it completed descriptors, for which the guest is owed an interrupt. */
+export let completed: bool = false;
+
+/** Takes up to `n` packets from one transmit queue of the guest into u32 pkts[n]; returns how many. */
+export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
+  completed = false;
+  const size = load<u32>(gq, GQ_SIZE);
+  const first = load<u32>(gq, GQ_HEAD);
+  const tail = atomic.load<u32>(load<u32>(gq, GQ_DOORBELL));
+  if (tail >= size) {
+    count(gq, GQ_BAD_TAIL, 1);
+    return 0;
+  }
+  let avail = tail >= first ? tail - first : tail + size - first;
+  const segments = load<u32>(gq, GTX_TSO_LEFT) ? tsoSegments(gq) : 0;
+  if ((avail | segments) == 0) return 0;
+
+  const pool = load<u32>(q, RXQ_POOL);
+  let held = takeMbufs(pool, lcore, pkts, min<u32>(n, avail + segments));
+  if (held == 0) {
+    count(q, QSTATS_NOMBUF, 1);
+    return 0;
+  }
+  let done: u32 = 0;
+  let bytes: u32 = 0;
+  let groups: u32 = 0; // multicast packets in the low half, broadcast packets in the high one
+  let starved: bool = false;
+  while (done < held && load<u32>(gq, GTX_TSO_LEFT)) {
+    const mbuf = load<u32>(pkts + (done << 2));
+    const run = tsoNext(q, gq, mbuf, lcore);
+    if (run == 0) {
+      starved = true;
+      break;
+    }
+    bytes += run;
+    groups += group(mbuf);
+    done++;
+  }
+
+  const table = atomic.load<u32>(load<u32>(gq, GQ_MEM_WORD));
+  const ring = avail && done < held && !starved ? ringAt(gq, table, size << 4) : 0;
+  const room = min<u32>(load<u32>(q, RXQ_ROOM), FRAME_MAX);
+  let head = first;
+  if (ring) {
+    let skipping = load<u32>(gq, GTX_SKIP) != 0;
+    while (done < held && avail) {
+      const desc = ring + (head << 4);
+      const mbuf = load<u32>(pkts + (done << 2));
+      const command = load<u64>(desc, 8);
+      if ((command & PLAIN_MASK) == PLAIN && !skipping) {
+        const run = <u32>(command >> TX_BUF_SIZE_SHIFT) & TX_BUF_SIZE_MASK;
+        if (run - FRAME_MIN <= room - FRAME_MIN) {
+          const from = xlat(table, load<u64>(desc), run, MEM_PROT_READ);
+          if (from > <u32>MEM_INDIRECT) {
+            copy(data(mbuf), from, run);
+            store<u16>(mbuf, <u16>run, MBUF_DATA_LEN);
+            finish(q, mbuf, run);
+            bytes += run;
+            groups += group(mbuf);
+            done++;
+            avail--;
+            if (++head == size) head = 0;
+            continue;
+          }
+        }
+      }
+      const took = takePacket(q, gq, table, ring, head, avail, mbuf, lcore);
+      skipping = load<u32>(gq, GTX_SKIP) != 0;
+      const used = took & 0xffff;
+      head += used;
+      if (head >= size) head -= size;
+      avail -= used;
+      if (took & TOOK_PACKET) {
+        bytes += packetBytes(mbuf);
+        groups += group(mbuf);
+        done++;
+      } else if (took & TOOK_TSO) {
+        if (held < n) held += takeMbufs(pool, lcore, pkts + (held << 2), min<u32>(n - held, tsoSegments(gq)));
+        while (done < held && load<u32>(gq, GTX_TSO_LEFT)) {
+          const next = load<u32>(pkts + (done << 2));
+          const run = tsoNext(q, gq, next, lcore);
+          if (run == 0) {
+            starved = true;
+            break;
+          }
+          bytes += run;
+          groups += group(next);
+          done++;
+        }
+        if (starved) break;
+      } else if (used == 0) {
+        starved = (took & NO_MBUF) != 0;
+        break;
+      }
+    }
+    if (head != first) complete(gq, ring, first, head, size);
+  }
+
+  if (done < held) putBulk(pool, lcore, pkts + (done << 2), held - done);
+  if (starved) count(q, QSTATS_NOMBUF, 1);
+  if (done) {
+    count(q, QSTATS_PACKETS, done);
+    count(q, QSTATS_BYTES, bytes);
+    count(gq, GTX_PACKETS, done);
+    count(gq, GTX_BYTES_SENT, bytes);
+    if (groups) {
+      count(gq, GTX_MULTICAST, groups & 0xffff);
+      count(gq, GTX_BROADCAST, groups >>> 16);
+    }
+  }
+  return done;
+}
+
+/** n mbufs, or as many as half, a quarter... of it are to be had. */
+function takeMbufs(pool: u32, lcore: u32, pkts: u32, n: u32): u32 {
+  for (; n; n >>>= 1) if (allocBulk(pool, lcore, pkts, n)) return n;
+  return 0;
+}
+
+/** The whole ring, translated once a burst; 0 when it is not there. */
+function ringAt(gq: u32, table: u32, bytes: u32): u32 {
+  const ring = xlat(table, load<u64>(gq, GQ_BASE), bytes, MEM_PROT_READ | MEM_PROT_WRITE);
+  if (ring > <u32>MEM_INDIRECT) return ring;
+  if (ring == MEM_INDIRECT) atomic.store<u32>(gq, 1, GQ_WANT_BOUNCE);
+  else count(gq, GQ_RING_FAULT, 1);
+  return 0;
+}
+
+/** Gives descriptors back to the guest, behind a barrier: what was read from their buffers was read before. */
+// @ts-ignore: decorator
+@inline
+function complete(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
+  store<u32>(gq, to, GQ_HEAD);
+  atomic.add<u32>(gq, 1, GQ_FENCE);
+  for (let at = from; at != to; ) {
+    store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
+    if (++at == size) at = 0;
+  }
+  completed = true;
+}
+
+// @ts-ignore: decorator
+@inline
+function group(mbuf: u32): u32 {
+  const address = load<u64>(data(mbuf)) & MAC_MASK;
+  if (!(address & 1)) return 0;
+  return address == MAC_MASK ? 0x10000 : 1;
+}
+
+// @ts-ignore: decorator
+@inline
+function packetBytes(mbuf: u32): u32 {
+  return load<u32>(mbuf, MBUF_PKT_LEN);
+}

@@ -1,0 +1,62 @@
+// The kernels of net_avfbe as its data module calls them: one burst each way, over the states of src/layout/. Arguments are
+// arena offsets and u32 numbers.
+import { freeBulk } from "../../shm/assembly/mbuf";
+import { GQ_HEAD, GQ_LOCK, GQ_VECTOR, GRX_BUSY, GTX_BYTES } from "../src/layout/guest-queue";
+import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_RAISE, TXQ_GUEST, TXQ_RAISE } from "../src/layout/port-queue";
+import { count } from "./count";
+import { guestRx } from "./guest-rx";
+import { completed, guestTx } from "./guest-tx";
+
+const SPINS: u32 = 4096;
+
+/**
+ * Receives up to `n` packets from the guest's transmit queues that port queue `q` serves, into u32 pkts[n]. With several, each
+ * burst begins behind the queue that filled the last one.
+ */
+export function avfbe_rx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
+  const active = atomic.load<u32>(q, RXQ_ACTIVE);
+  store<u32>(q, 0, RXQ_RAISE);
+  if (active == 0) return 0;
+  const guests = load<u32>(q, RXQ_GUESTS);
+  const next = load<u32>(q, RXQ_NEXT) & 31;
+  let left = rotr<u32>(active, next);
+  let done: u32 = 0;
+  let raise: u32 = 0;
+  for (let at = next; left; left >>>= 1, at = (at + 1) & 31) {
+    const step = ctz<u32>(left);
+    left >>>= step;
+    at = (at + step) & 31;
+    done += guestTx(q, guests + at * GTX_BYTES, pkts + (done << 2), n - done, lcore);
+    if (completed) raise |= 1 << at;
+    if (done < n) continue;
+    store<u32>(q, at + 1, RXQ_NEXT);
+    break;
+  }
+  store<u32>(q, raise, RXQ_RAISE);
+  return done;
+}
+
+/** Transmits up to `n` packets of u32 pkts[n] into the guest's receive queue that port queue `q` feeds; returns how many it took. */
+export function avfbe_tx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
+  const gq = atomic.load<u32>(q, TXQ_GUEST);
+  store<u32>(q, 0, TXQ_RAISE);
+  if (gq == 0 || n == 0) return 0;
+  if (!lock(gq)) {
+    count(gq, GRX_BUSY, 1);
+    return 0;
+  }
+  const head = load<u32>(gq, GQ_HEAD);
+  const done = guestRx(q, gq, pkts, n);
+  if (load<u32>(gq, GQ_HEAD) != head) store<u32>(q, load<u32>(gq, GQ_VECTOR), TXQ_RAISE);
+  atomic.store<u32>(gq, 0, GQ_LOCK);
+  if (done) freeBulk(lcore, pkts, done);
+  return done;
+}
+
+/** Takes the lock of a receive queue; false when another lcore has held it for too long. */
+// @ts-ignore: decorator
+@inline
+function lock(gq: u32): bool {
+  for (let i: u32 = 0; i < SPINS; i++) if (atomic.cmpxchg<u32>(gq, 0, 1, GQ_LOCK) == 0) return true;
+  return false;
+}

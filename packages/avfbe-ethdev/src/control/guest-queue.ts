@@ -1,0 +1,143 @@
+// One queue of the guest, from the control side: its state in the arena (layout/guest-queue.ts) is filled here when the guest
+// enables it, while no lcore knows it. What the guest configured is checked again, since it decides loops in the kernels; the
+// provider's checks are not relied on. Used by guest-queues.ts.
+import { type AvfQueuePriv, RX_DESC_BYTES, TX_DESC_BYTES } from "@emudev/avf";
+import type { EmuDevQueueInfo } from "@emudev/emudev";
+import { emuGetDbInfo, emuGetIrqInfo } from "@emudev/emudev";
+import type { Arena } from "@emudev/shm";
+import {
+  FRAME_MAX,
+  GQ_BASE,
+  GQ_DOORBELL,
+  GQ_HEAD,
+  GQ_LOCK,
+  GQ_MEM_WORD,
+  GQ_SIZE,
+  GQ_VECTOR,
+  GQ_WANT_BOUNCE,
+  GRX_BUF_SIZE,
+  GRX_BYTES,
+  GRX_CRC,
+  GRX_FILTER_WORD,
+  GRX_MAX_PKT,
+  GTX_BYTES,
+  GTX_CRC32C,
+  GTX_SCRATCH,
+  GTX_SCRATCH_BYTES,
+  GTX_SKIP,
+  GTX_TSO_LEFT,
+} from "../layout/guest-queue.ts";
+
+/** What all queues of a guest share. */
+export interface GuestContext {
+  arena: Arena;
+  /** The port's name, for memzones and log lines. */
+  name: string;
+  devId: number;
+  /** Arena offset of the word with the device's memory table. */
+  memWordOff: number;
+  filterWordOff: number;
+  crc32cOff: number;
+  crc32Off: number;
+}
+
+const RING_MIN = 8;
+const RING_MAX = 8160;
+const BUF_MIN = 64;
+const BUF_MAX = 16383;
+
+export class GuestQueue {
+  readonly kind: "rx" | "tx";
+  /** Number of the queue pair. */
+  readonly pair: number;
+  /** Arena offset of the state. */
+  readonly off: number;
+  /** The guest has enabled it and what it configured is usable. */
+  enabled = false;
+  readonly #context: GuestContext;
+  #scratch: string | null = null;
+
+  constructor(context: GuestContext, kind: "rx" | "tx", pair: number, off: number) {
+    this.#context = context;
+    this.kind = kind;
+    this.pair = pair;
+    this.off = off;
+  }
+
+  get name(): string {
+    return `${this.#context.name}: guest ${this.kind} queue ${this.pair}`;
+  }
+
+  /** Bytes of the ring. */
+  ringBytes(info: EmuDevQueueInfo): number {
+    return info.size * (this.kind === "rx" ? RX_DESC_BYTES : TX_DESC_BYTES);
+  }
+
+  /**
+   * Fills the state from what the guest configured. No lcore may know the queue.
+   * @returns null, or what is wrong with the configuration
+   */
+  fill(info: EmuDevQueueInfo): string | null {
+    const { arena, devId, memWordOff } = this.#context;
+    const priv = info.priv as AvfQueuePriv;
+    if (!Number.isInteger(info.size) || info.size < RING_MIN || info.size > RING_MAX)
+      return `a ring of ${info.size} descriptors; ${RING_MIN} to ${RING_MAX} are possible`;
+    const doorbell = emuGetDbInfo(devId, info.doorbellId);
+    if (doorbell === null) return `doorbell ${info.doorbellId} is not there`;
+    const vector = info.irqVector < 0 ? null : emuGetIrqInfo(devId, info.irqVector);
+    this.put(GQ_MEM_WORD, memWordOff);
+    this.put(GQ_DOORBELL, doorbell.priv.off);
+    this.put(GQ_VECTOR, vector?.priv.off ?? 0);
+    this.setRing(info.base, info.size);
+    const wrong = this.kind === "rx" ? this.#fillRx(info.size, priv) : this.#fillTx();
+    if (wrong !== null) return wrong;
+    arena.u32[(this.off + GQ_LOCK) >>> 2] = 0;
+    return null;
+  }
+
+  /** Points the queue to a ring and begins at its first descriptor. */
+  setRing(base: bigint, size: number): void {
+    this.#context.arena.u64[(this.off + GQ_BASE) >>> 3] = base;
+    this.put(GQ_SIZE, size);
+    this.put(GQ_HEAD, 0);
+    this.put(GQ_WANT_BOUNCE, 0);
+  }
+
+  get(field: number): number {
+    return Atomics.load(this.#context.arena.u32, (this.off + field) >>> 2);
+  }
+
+  put(field: number, value: number): void {
+    Atomics.store(this.#context.arena.u32, (this.off + field) >>> 2, value);
+  }
+
+  free(): void {
+    if (this.#scratch !== null) this.#context.arena.memzoneFree(this.#scratch);
+    this.#scratch = null;
+  }
+
+  #fillRx(size: number, { dataBufferSize = 0, maxPktSize = 0, crcDisable = false }: AvfQueuePriv): string | null {
+    if (dataBufferSize < BUF_MIN || dataBufferSize > BUF_MAX)
+      return `buffers of ${dataBufferSize} bytes; ${BUF_MIN} to ${BUF_MAX} are possible`;
+    this.put(GRX_BUF_SIZE, dataBufferSize);
+    this.put(GRX_MAX_PKT, Math.min(maxPktSize, FRAME_MAX, (size - 1) * dataBufferSize - 8));
+    this.put(GRX_CRC, crcDisable ? this.#context.crc32Off : 0);
+    this.put(GRX_FILTER_WORD, this.#context.filterWordOff);
+    return null;
+  }
+
+  #fillTx(): string | null {
+    if (this.#scratch === null) {
+      const zone = `${this.#context.name}.scratch${this.pair}`;
+      this.put(GTX_SCRATCH, this.#context.arena.memzoneReserve(zone, GTX_SCRATCH_BYTES).off);
+      this.#scratch = zone;
+    }
+    this.put(GTX_CRC32C, this.#context.crc32cOff);
+    this.put(GTX_SKIP, 0);
+    this.put(GTX_TSO_LEFT, 0);
+    return null;
+  }
+}
+
+/** Bytes of a queue's state. */
+export const stateBytes = (kind: "rx" | "tx"): number => (kind === "rx" ? GRX_BYTES : GTX_BYTES);

@@ -1,0 +1,279 @@
+// The ethdev port in front of one emulated AVF: the driver's operations, and the events of the device. Events and operations
+// touch the same queues, so they run one after another (#serialize). The guest's link follows the port: link_up is set
+// while it is started. Made by driver.ts.
+import type { Eal, Logger } from "@emudev/eal";
+import {
+  attrName,
+  EMU_DEV_EVENT_ATTR_CHANGE,
+  EMU_DEV_EVENT_CLIENT_DOWN,
+  EMU_DEV_EVENT_DEV_STOP,
+  EMU_DEV_EVENT_QUEUE_DISABLE,
+  EMU_DEV_EVENT_QUEUE_ENABLE,
+  EMU_DEV_EVENT_RESET,
+  type EmuDevEventChannel,
+  ETH_STATS_BYTES,
+  EventReceiver,
+  emuGetAttr,
+  emuGetDevInfo,
+  emuGetMemTable,
+  emuRegionMap,
+  emuSetAttr,
+  emuSubscribeEvent,
+  emuUnsubscribeEvent,
+  eventChannelCreate,
+  eventChannelFree,
+} from "@emudev/emudev";
+import type { EthConf, EthDevInfo, EthDevOps, EthLink, EthStats } from "@emudev/ethdev";
+import { MBUF_HEADROOM, type Mempool } from "@emudev/shm";
+import { FRAME_MAX } from "../layout/guest-queue.ts";
+import { RXQ_BYTES, RXQ_GUESTS, RXQ_NEXT, RXQ_POOL, RXQ_PORT, RXQ_ROOM, TXQ_BYTES } from "../layout/port-queue.ts";
+import { CRC_TABLE_BYTES, CRC32_ETHERNET, CRC32C, writeCrcTable } from "./crc-tables.ts";
+import { FILTER_ATTRS, FilterTable, filterAttrs } from "./filters.ts";
+import { GuestQueues } from "./guest-queues.ts";
+import { GuestStats } from "./guest-stats.ts";
+
+const HOUSEKEEPING_MS = 10;
+const STATS_EVERY = 25; // housekeeping turns between two updates of the guest's counters
+
+export class AvfbePort implements EthDevOps {
+  readonly #eal: Eal;
+  readonly #log: Logger;
+  readonly #name: string;
+  readonly #devId: number;
+  readonly #pairs: number;
+  readonly #zones: string[] = [];
+  readonly #rxqs: number[];
+  readonly #txqs: number[];
+  readonly #filter: FilterTable;
+  readonly #stats: GuestStats;
+  readonly #channel: EmuDevEventChannel;
+  readonly #receiver: EventReceiver;
+  /** The guest's queues, for tests and housekeeping. */
+  readonly queues: GuestQueues;
+  #nbRx = 0;
+  #nbTx = 0;
+  #started = false;
+  #closed = false;
+  #linkUp = false;
+  #last: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | null = null;
+  #turns = 0;
+  /** Called when the link that linkGet reports has changed. */
+  onLinkChange: () => void = () => {};
+  /** The port's number, known after its allocation. */
+  portId = 0;
+
+  constructor(eal: Eal, name: string, devId: number) {
+    const { arena } = eal;
+    this.#eal = eal;
+    this.#log = eal.log.child("pmd.net.avfbe");
+    this.#name = name;
+    this.#devId = devId;
+    this.#pairs = emuGetDevInfo(devId).maxQpNum;
+    const synchronize = (): Promise<void> => eal.synchronize();
+    const zone = (what: string, bytes: number): number => {
+      const { off, name: zoneName } = arena.memzoneReserve(`${name}.${what}`, bytes);
+      this.#zones.push(zoneName);
+      return off;
+    };
+    const rxqs = zone("rxq", RXQ_BYTES * this.#pairs);
+    const txqs = zone("txq", TXQ_BYTES * this.#pairs);
+    this.#rxqs = Array.from({ length: this.#pairs }, (_, i) => rxqs + i * RXQ_BYTES);
+    this.#txqs = Array.from({ length: this.#pairs }, (_, i) => txqs + i * TXQ_BYTES);
+    const crc32cOff = zone("crc32c", CRC_TABLE_BYTES);
+    const crc32Off = zone("crc32", CRC_TABLE_BYTES);
+    writeCrcTable(arena, crc32cOff, CRC32C);
+    writeCrcTable(arena, crc32Off, CRC32_ETHERNET);
+    this.#filter = new FilterTable(arena, name, synchronize);
+    this.queues = new GuestQueues({
+      arena,
+      name,
+      devId,
+      pairs: this.#pairs,
+      memWordOff: emuGetMemTable(devId).wordOff,
+      filterWordOff: this.#filter.wordOff,
+      crc32cOff,
+      crc32Off,
+      synchronize,
+      warn: this.#log.warning,
+    });
+    const offs = (queues: readonly { off: number }[]): number[] => queues.map((queue) => queue.off);
+    this.#stats = new GuestStats(arena, name, offs(this.queues.rx), offs(this.queues.tx));
+    this.#channel = eventChannelCreate(arena, `${name}.events`);
+    this.#receiver = new EventReceiver(this.#channel, (type, arg) => this.#onEvent(type, arg), devId);
+  }
+
+  /** Connects to the device: from now on its events are followed and it may read the counters. */
+  async attach(): Promise<void> {
+    this.#filter.publish(filterAttrs(this.#devId));
+    await emuSubscribeEvent(this.#devId, this.#channel);
+    emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, this.#stats.off);
+    await this.#serialize(async () => {
+      for (let queue = 0; queue < 2 * this.#pairs; queue++) await this.queues.enable(queue); // of a guest that was first
+      this.#follow();
+    });
+  }
+
+  infosGet(): EthDevInfo {
+    const descLim = { min: 1, max: 8160, align: 1 }; // the guest's driver decides; what is asked for here has no effect
+    return {
+      driverName: "net_avfbe",
+      minRxBufsize: 256,
+      maxRxPktlen: FRAME_MAX,
+      maxRxQueues: this.#pairs,
+      maxTxQueues: this.#pairs,
+      rxOffloadCapa: ["SCATTER"],
+      txOffloadCapa: ["MULTI_SEGS", "VLAN_INSERT"],
+      rxDescLim: descLim,
+      txDescLim: descLim,
+      defaultRxRingSize: 512,
+      defaultTxRingSize: 512,
+      speedCapa: [],
+      retaSize: 0,
+      hashKeySize: 0,
+      minMtu: 68,
+      maxMtu: FRAME_MAX - 14 - 8,
+      maxMacAddrs: 1,
+    };
+  }
+
+  configure(nbRx: number, nbTx: number, _conf: EthConf): void {
+    this.#nbRx = nbRx;
+    this.#nbTx = nbTx;
+  }
+
+  rxQueueSetup(queue: number, _nbDesc: number, pool: Mempool): void {
+    const { u32 } = this.#eal.arena;
+    const off = this.#rxqs[queue]!;
+    u32[(off + RXQ_POOL) >>> 2] = pool.off;
+    u32[(off + RXQ_ROOM) >>> 2] = pool.dataRoom - MBUF_HEADROOM;
+    u32[(off + RXQ_PORT) >>> 2] = this.portId;
+    u32[(off + RXQ_GUESTS) >>> 2] = this.queues.txStatesOff;
+    u32[(off + RXQ_NEXT) >>> 2] = 0;
+  }
+
+  txQueueSetup(): void {}
+
+  start(): Promise<void> {
+    return this.#serialize(async () => {
+      await this.queues.serve(this.#rxqs.slice(0, this.#nbRx), this.#txqs.slice(0, this.#nbTx));
+      this.#started = true;
+      await emuSetAttr(this.#devId, "link_up", true);
+      this.#follow();
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#serialize(async () => {
+      this.#started = false;
+      await emuSetAttr(this.#devId, "link_up", false);
+      await this.queues.serve([], []);
+      this.#follow();
+    });
+  }
+
+  /** Leaves the device and frees all. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#started) await this.stop();
+    await this.#receiver.close();
+    await emuUnsubscribeEvent(this.#devId, this.#channel);
+    emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, null);
+    await this.#serialize(() => this.queues.disableAll());
+    this.#follow();
+    eventChannelFree(this.#channel);
+    await this.#filter.free();
+    this.#stats.free();
+    this.queues.free();
+    for (const zone of this.#zones) this.#eal.arena.memzoneFree(zone);
+  }
+
+  linkGet(): EthLink {
+    const speedMbps = this.#linkUp ? emuGetAttr(this.#devId, "link_speed") : 0;
+    return { up: this.#linkUp, speedMbps, fullDuplex: true, autoneg: false };
+  }
+
+  rxQueueOff(queue: number): number {
+    return this.#rxqs[queue]!;
+  }
+
+  txQueueOff(queue: number): number {
+    return this.#txqs[queue]!;
+  }
+
+  statsExtra(): Partial<EthStats> {
+    return { ierrors: this.#stats.malformed() };
+  }
+
+  xstats(): [string, number][] {
+    return this.#stats.xstats();
+  }
+
+  // The port takes whatever its guest sends, and has no filters of its own.
+  promiscuousSet(): void {}
+  allmulticastSet(): void {}
+  mtuSet(): void {}
+  macAddrSet(): void {}
+
+  async #onEvent(type: number, arg: number): Promise<void> {
+    // Not in line with the rest: start() and stop() set an attribute themselves and may be waiting for this answer.
+    if (type === EMU_DEV_EVENT_ATTR_CHANGE) this.#onAttribute(attrName(arg));
+    else await this.#onQueueEvent(type, arg);
+  }
+
+  #onAttribute(name: string | undefined): void {
+    if ((FILTER_ATTRS as readonly (string | undefined)[]).includes(name))
+      this.#filter.publish(filterAttrs(this.#devId));
+    if (name === "link_speed" && this.#linkUp) this.onLinkChange();
+  }
+
+  #onQueueEvent(type: number, arg: number): Promise<void> {
+    return this.#serialize(async () => {
+      switch (type) {
+        case EMU_DEV_EVENT_QUEUE_ENABLE:
+          await this.queues.enable(arg);
+          break;
+        case EMU_DEV_EVENT_QUEUE_DISABLE:
+          await this.queues.disable(arg);
+          break;
+        case EMU_DEV_EVENT_RESET:
+          await this.queues.disableAll();
+          this.#stats.rebase();
+          break;
+        case EMU_DEV_EVENT_CLIENT_DOWN:
+        case EMU_DEV_EVENT_DEV_STOP:
+          await this.queues.disableAll();
+          break;
+      }
+      this.#follow();
+    });
+  }
+
+  /** What hangs on the queues' state: link and housekeeping. */
+  #follow(): void {
+    const up = this.#started && this.queues.running;
+    if (up !== this.#linkUp) {
+      this.#linkUp = up;
+      this.#log.info(`${this.#name}: link ${up ? "up" : "down"}`);
+      this.onLinkChange();
+    }
+    if (this.queues.active && !this.#closed) {
+      this.#timer ??= setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS);
+    } else if (this.#timer !== null) {
+      clearInterval(this.#timer);
+      this.#timer = null;
+      this.#stats.update();
+    }
+  }
+
+  #housekeeping(): void {
+    if (this.#turns++ % STATS_EVERY === 0) this.#stats.update();
+  }
+
+  #serialize<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(job);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}

@@ -1,0 +1,1 @@
+export { openRxQueue, openTxQueue } from "./queues.ts";

@@ -1,0 +1,159 @@
+// The guest driver's side of its rings: posts descriptors, moves the tail, reads what was written back.
+import { TX_CMD_EOP, TX_CTX_CMD_TSO } from "@emudev/avf";
+import { arena, type Bench } from "./bench-queues.ts";
+
+export interface DataDesc {
+  address: bigint;
+  length: number;
+  cmd?: number;
+  offsets?: number;
+  tag?: number;
+}
+
+export const dataWord = ({ length, cmd = 0, offsets = 0, tag = 0 }: Omit<DataDesc, "address">): bigint =>
+  (BigInt(cmd) << 4n) | (BigInt(offsets) << 16n) | (BigInt(length) << 34n) | (BigInt(tag) << 48n);
+
+export const tsoWord = (payload: number, mss: number): bigint =>
+  1n | (BigInt(TX_CTX_CMD_TSO) << 4n) | (BigInt(payload) << 30n) | (BigInt(mss) << 50n);
+
+/** A transmit ring of the guest, set up on queue pair `pair` and enabled. */
+export class TxRing {
+  readonly base: bigint;
+  readonly size: number;
+  next = 0;
+  readonly #bench: Bench;
+  readonly #pair: number;
+
+  private constructor(bench: Bench, pair: number, size: number) {
+    this.#bench = bench;
+    this.#pair = pair;
+    this.size = size;
+    this.base = bench.guest.alloc(16 * size);
+  }
+
+  static async make(bench: Bench, size = 64, pair = 0): Promise<TxRing> {
+    const ring = new TxRing(bench, pair, size);
+    bench.guest.configure(2 * pair + 1, ring.base, size);
+    bench.guest.tail(2 * pair + 1, 0);
+    await bench.queues.enable(2 * pair + 1);
+    return ring;
+  }
+
+  /** Writes a descriptor at the next place, without moving the tail. */
+  put(address: bigint, word: bigint): void {
+    const at = this.#bench.guest.at(this.base) + 16 * this.next;
+    arena.u64[at >>> 3] = address;
+    arena.u64[(at >>> 3) + 1] = word;
+    this.next = (this.next + 1) % this.size;
+  }
+
+  /** Gives all descriptors written so far. */
+  kick(): void {
+    this.#bench.guest.tail(2 * this.#pair + 1, this.next);
+  }
+
+  /** Puts `bytes` into guest memory, in buffers of the given lengths, and posts them as one packet. */
+  send(bytes: Uint8Array, desc: Partial<DataDesc> = {}, lengths: readonly number[] = [bytes.length]): void {
+    const { guest } = this.#bench;
+    let at = 0;
+    lengths.forEach((length, i) => {
+      const address = guest.alloc(Math.max(length, 1), 2);
+      guest.view(address, length).set(bytes.subarray(at, at + length));
+      at += length;
+      const last = i === lengths.length - 1 ? TX_CMD_EOP | 2 : 0;
+      this.put(address, dataWord({ ...desc, length, cmd: (desc.cmd ?? 0) | last }));
+    });
+  }
+
+  /** The second words, as they are now. */
+  words(): bigint[] {
+    const at = this.#bench.guest.at(this.base);
+    return Array.from({ length: this.size }, (_, i) => arena.u64[(at >>> 3) + 2 * i + 1]!);
+  }
+}
+
+export interface Received {
+  bytes: Uint8Array;
+  status: number;
+  error: number;
+  ptype: number;
+  tag: number;
+  /** Buffers the packet lay in. */
+  buffers: number;
+}
+
+/** A receive ring of the guest on queue pair `pair`, with buffers posted in all but one descriptor. */
+export class RxRing {
+  readonly base: bigint;
+  readonly size: number;
+  readonly bufSize: number;
+  readonly buffers: bigint[];
+  /** Next descriptor to look at. */
+  next = 0;
+  /** One past the last posted. */
+  posted = 0;
+  readonly #bench: Bench;
+  readonly #number: number;
+
+  private constructor(bench: Bench, pair: number, size: number, bufSize: number) {
+    this.#bench = bench;
+    this.#number = 2 * pair;
+    this.size = size;
+    this.bufSize = bufSize;
+    this.base = bench.guest.alloc(32 * size);
+    this.buffers = Array.from({ length: size }, () => bench.guest.alloc(bufSize, 2));
+  }
+
+  static async make(
+    bench: Bench,
+    { size = 32, bufSize = 2048, pair = 0, maxPkt = 9724, crc = false, post = size - 1 } = {},
+  ): Promise<RxRing> {
+    const ring = new RxRing(bench, pair, size, bufSize);
+    bench.guest.configure(2 * pair, ring.base, size, { bufSize, maxPkt, crc });
+    ring.post(post);
+    await bench.queues.enable(2 * pair);
+    return ring;
+  }
+
+  /** Posts the next `count` buffers. */
+  post(count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.write(this.posted, this.buffers[this.posted]!);
+      this.posted = (this.posted + 1) % this.size;
+    }
+    this.#bench.guest.tail(this.#number, this.posted);
+  }
+
+  /** Writes a descriptor in read format. */
+  write(index: number, address: bigint): void {
+    const at = (this.#bench.guest.at(this.base) + 32 * index) >>> 3;
+    arena.u64.set([address, 0n, 0xaaaan, 0xbbbbn], at);
+  }
+
+  /** Takes the packets that were written back and posts their buffers again. */
+  take(): Received[] {
+    const packets: Received[] = [];
+    let bytes: number[] = [];
+    let buffers = 0;
+    for (;;) {
+      const at = (this.#bench.guest.at(this.base) + 32 * this.next) >>> 3;
+      const word = arena.u64[at + 1]!;
+      const status = Number(word & 0x7ffffn);
+      if ((status & 1) === 0 || this.next === this.posted) return packets;
+      if (arena.u64[at + 2] !== 0n || arena.u64[at + 3] !== 0n) throw new Error("words 2 and 3 were not written");
+      const length = Number((word >> 38n) & 0x3fffn);
+      bytes = [...bytes, ...this.#bench.guest.view(this.buffers[this.next]!, length)];
+      buffers++;
+      if (status & 2) {
+        const error = Number((word >> 19n) & 0xffn);
+        const ptype = Number((word >> 30n) & 0xffn);
+        const tag = Number((arena.u64[at]! >> 16n) & 0xffffn);
+        packets.push({ bytes: Uint8Array.from(bytes), status, error, ptype, tag, buffers });
+        bytes = [];
+        buffers = 0;
+      }
+      this.next = (this.next + 1) % this.size;
+      this.post(1);
+    }
+  }
+}
