@@ -1,5 +1,6 @@
-// Event counters (eventfd(2)), always non-blocking and close-on-exec: doorbells, interrupts, event channels. Lcores signal
-// them through `@emudev/linux/data`. An eventfd that a peer made must go through `adoptEventfd` before it is written to.
+// Event counters (eventfd(2)), always non-blocking and close-on-exec: doorbells, interrupts, event channels. Lcores
+// signal them through `@emudev/linux/data`. An eventfd that a peer made must go through `adoptEventfd` before it is
+// written to.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { fdName, setNonBlocking } from "./files.ts";
 import { check, errno, eventfdCreate, read, write } from "./libc.ts";
@@ -34,8 +35,8 @@ export function eventfdRead(fd: number): number {
 
 /**
  * Checks that an fd from a peer is an eventfd, and makes it non-blocking, so that signalling it can never wait.
- * @throws LinuxError EINVAL when it is anything else (a pipe or a socket could be made to block its writer); the fd stays
- * open and the caller's
+ * @throws LinuxError EINVAL when it is anything else (a pipe or a socket could make its writer wait); the fd stays open and the
+ * caller's
  */
 export function adoptEventfd(fd: number): void {
   const name = fdName(fd);

@@ -20,7 +20,7 @@ export interface FileStat {
   type: FileType;
 }
 
-/** Closes an fd. @throws LinuxError EBADF when it is not open: somebody closed it twice, which is a bug worth hearing of */
+/** Closes an fd. @throws LinuxError EBADF when it is not open: somebody closed it twice, a bug worth hearing of */
 export function closeFd(fd: number): void {
   if (close(fd) === 0) return;
   const error = errno();
@@ -33,7 +33,7 @@ export function dupFd(fd: number): number {
   return check(fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", fd);
 }
 
-/** Makes reads and writes of an fd return instead of waiting. It is the open file's flag: a peer that holds it sees it. */
+/** Makes reads and writes of an fd return instead of waiting. The flag is the open file's: who else holds it sees it. */
 export function setNonBlocking(fd: number): void {
   const flags = check(fcntl(fd, F_GETFL, 0), "fcntl F_GETFL", fd);
   if ((flags & O_NONBLOCK) === 0) check(fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl F_SETFL", fd);

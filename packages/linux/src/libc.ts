@@ -1,7 +1,7 @@
 // The symbols of libc that this package calls, bound once a thread through koffi, and the two forms in which a failure
-// leaves it: a LinuxError from `check`, or `-errno` from `raw`. `koffi.load(null)` finds the symbols in the process itself,
-// so glibc and musl need no names. Types follow what koffi knows: ssize_t and addresses are intptr_t, which arrives as a
-// number below 2^53. Every other file of the package imports from here; nothing outside the package may.
+// leaves it: a LinuxError from `check`, or `-errno` from `raw`. `koffi.load(null)` finds the symbols in the process
+// itself, so glibc and musl need no names. Types follow what koffi knows: ssize_t and addresses are intptr_t, which
+// arrives as a number below 2^53. Every other file of the package imports from here; nothing outside the package may.
 import koffi from "koffi";
 import { LinuxError } from "./errors.ts";
 
@@ -84,7 +84,7 @@ export function errno(): number {
   return koffi.errno();
 }
 
-/** Absolute address of a view's first byte; a view over a SharedArrayBuffer is fine, a bare SharedArrayBuffer is not. */
+/** Absolute address of a view's first byte; views over shared memory are fine, a bare SharedArrayBuffer is not. */
 export function address(view: Uint8Array): number {
   return Number(koffi.address(view));
 }

@@ -1,6 +1,6 @@
-// Memory that is shared by file descriptor: memfd_create(2), seals (fcntl(2)), and mmap(2) in its two forms, over a part
-// of the arena at an absolute address, and anywhere outside it. Addresses are plain numbers (user space ends at 2^47).
-// The arena of `shm` and the memory tables of devices are built on these.
+// Memory that is shared by file descriptor: memfd_create(2), seals (fcntl(2)), and mmap(2) in its two forms, over a
+// part of the arena at an absolute address, and anywhere outside it. Addresses are plain numbers (user space ends at
+// 2^47). The arena of `shm` and the memory tables of devices are built on these.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { address, check, close, errno, fcntl, ftruncate64, memfd_create, mmap64, munmap, viewOf } from "./libc.ts";
 
@@ -61,8 +61,8 @@ export function getSeals(fd: number): number {
 }
 
 /**
- * Maps a file over `bytes` bytes at an absolute address, in place of what is there. `address` must be one that the caller
- * owns (within the arena) and, like `fileOffset`, a multiple of the file's block size.
+ * Maps a file over `bytes` bytes at an absolute address, in place of what is there. `address` must be one that the
+ * caller owns (within the arena) and, like `fileOffset`, a multiple of the file's block size.
  * @throws LinuxError ENOMEM too many mappings, EINVAL not aligned, EACCES the fd does not allow `prot`
  */
 export function mapShared(address: number, bytes: number, prot: number, fd: number, fileOffset: number | bigint): void {

@@ -1,7 +1,7 @@
 // One end of a unix stream socket that carries file descriptors: sendmsg(2) and recvmsg(2) with SCM_RIGHTS (unix(7),
 // cmsg(3)). A stream keeps no message boundaries, yet the kernel never merges bytes sent with one set of fds with bytes
-// sent before or after them into one recvmsg of ours beyond their end, so a caller that reads header and body apart sees
-// the fds with the first byte they were sent with. The message header is laid out once in one buffer and reused.
+// sent before or after them into one recvmsg of ours beyond their end, so a caller that reads header and body apart
+// sees the fds with the first byte they were sent with. The message header is laid out once in one buffer and reused.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { address, errno, recvmsg, sendmsg } from "./libc.ts";
 
@@ -85,8 +85,8 @@ export class SocketMessenger {
   }
 
   /**
-   * Writes `length` bytes of `from` at `offset`, with copies of `fds` attached to the first of them. After a short write
-   * the fds are gone with what was taken: send the rest without them. The caller's fds stay open.
+   * Writes `length` bytes of `from` at `offset`, with copies of `fds` attached to the first of them. After a short
+   * write the fds are gone with what was taken: send the rest without them. The caller's fds stay open.
    * @returns bytes taken, or -1 when there is no room yet
    * @throws LinuxError EPIPE when the peer has closed; no SIGPIPE is raised
    */

@@ -1,6 +1,6 @@
-// Unix stream sockets, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says so
-// by its result and the caller comes back when `watch` reports the fd; nothing here waits. vfio-user's server and client
-// and the telemetry socket are built on these.
+// Unix stream sockets, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says
+// so by its result and the caller comes back when `watch` reports the fd; nothing here waits. vfio-user's server and
+// client and the telemetry socket are built on these.
 import { ERRNO, LinuxError } from "./errors.ts";
 import {
   accept4,
@@ -43,7 +43,7 @@ export function unixListen(path: string, backlog = 16): number {
 /**
  * Connects to the socket at `path`; on a unix socket this is done at once or not at all.
  * @returns the fd, which the caller owns
- * @throws LinuxError ENOENT no file, ECONNREFUSED nobody listens there, EAGAIN the listener's backlog is full: try again
+ * @throws LinuxError ENOENT no file, ECONNREFUSED nobody listens there, EAGAIN the listener's backlog is full
  */
 export function unixConnect(path: string): number {
   const address = unixAddress(path, "connect");
@@ -80,7 +80,7 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
   return { pid: words[0] | 0, uid: words[1], gid: words[2] };
 }
 
-/** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer already gone is no error. */
+/** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer gone already is fine. */
 export function shutdownFd(fd: number): void {
   if (shutdown(fd, SHUT_RDWR) === 0) return;
   const error = errno();

@@ -1,6 +1,6 @@
 // TAP interfaces (the kernel's Documentation/networking/tuntap.rst and netdevice(7)): an fd on which each read is one
-// Ethernet frame that the kernel sends, and each write one that it receives. Needs /dev/net/tun and CAP_NET_ADMIN, and acts
-// in the network namespace of the calling thread. net_tap is the user.
+// Ethernet frame that the kernel sends, and each write one that it receives. Needs /dev/net/tun and CAP_NET_ADMIN, and
+// acts in the network namespace of the calling thread. net_tap is the user.
 import { closeSync, constants, openSync } from "node:fs";
 import { ERRNO, LinuxError } from "./errors.ts";
 import { fromNode } from "./files.ts";
@@ -29,7 +29,8 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 
 /**
- * Attaches to the TAP interface `name`, which is made where it does not exist; "" or a name with %d lets the kernel choose.
+ * Attaches to the TAP interface `name`, which is made where it does not exist; "" or a name with %d lets the kernel
+ * choose.
  * @returns the fd, non-blocking, which the caller owns (closing it removes an interface it made), and the name it got
  * @throws LinuxError ENOENT no /dev/net/tun, EPERM no CAP_NET_ADMIN, EBUSY somebody is attached, EINVAL not a TAP
  */

@@ -1,9 +1,9 @@
 // Readiness of any fd on Node's event loop, by koffi's binding of uv_poll. Five traps of that binding end here: a poll
-// handle that is garbage collected stops silently, so every open watcher is kept in a set; its methods crash on a closed
-// handle, so ours check; its callback runs outside Node's callback scope, where promises would not continue and a thrown
-// error would surface seconds later somewhere else, so what it reports is dispatched by setImmediate, in the same turn of
-// the loop; one loop can watch an fd only once; and an fd that libuv refuses aborts the process, so ours asks the kernel
-// first. Readiness is level-triggered: what is not consumed is reported again.
+// handle that is garbage collected stops silently, so every open watcher is kept in a set; its methods crash on a
+// closed handle, so ours check; its callback runs outside Node's callback scope, where promises would not continue and
+// a thrown error would surface seconds later somewhere else, so what it reports is dispatched by setImmediate, in the
+// same turn of the loop; one loop can watch an fd only once; and an fd that libuv refuses aborts the process, so ours
+// asks the kernel first. Readiness is level-triggered: what is not consumed is reported again.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { check, close, epoll_create1, epoll_ctl, errno, fcntl, type PollHandle, poll } from "./libc.ts";
 
@@ -20,9 +20,9 @@ export interface Interest {
 }
 
 /**
- * What is ready. The end of a stream is readable. `error` is 0, or EBADF for an fd in an error state (a reset socket, a pipe
- * without readers): what was asked for is then reported as ready, so that the read or write tells the true errno, and
- * nothing more is reported until `update`.
+ * What is ready. The end of a stream is readable. `error` is 0, or EBADF for an fd in an error state (a reset socket, a
+ * pipe without readers): what was asked for is then reported as ready, so that the read or write tells the true errno,
+ * and nothing more is reported until `update`.
  */
 export interface Readiness {
   readable: boolean;
@@ -34,7 +34,7 @@ const open = new Set<Watcher>();
 
 /**
  * Calls `callback` whenever the fd is ready, until the watcher is closed. Close the watcher before the fd.
- * @throws LinuxError EPERM for files that are always ready (regular files, memfds), EEXIST where the fd is watched already
+ * @throws LinuxError EPERM for files that are always ready (regular files, memfds), EEXIST when the fd is watched
  */
 export function watch(fd: number, interest: Interest, callback: (ready: Readiness) => void): Watcher {
   return new Watcher(fd, interest, callback);
@@ -137,8 +137,8 @@ function wanted(interest: Interest): object {
 }
 
 /**
- * Throws what epoll_ctl(2) has to say against an fd. libuv asks the same when the handle is made, but koffi 3.3.4 answers its
- * refusal with an abort of the process.
+ * Throws what epoll_ctl(2) has to say against an fd. libuv asks the same when the handle is made, but koffi 3.3.4
+ * answers its refusal with an abort of the process.
  */
 function checkPollable(fd: number): void {
   check(fcntl(fd, F_GETFD, 0), "epoll_ctl", fd); // else the new epoll fd could get this very number

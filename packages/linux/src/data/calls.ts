@@ -1,6 +1,7 @@
-// The system calls that an lcore may make: reads and writes of a non-blocking fd straight from and to memory by absolute
-// address (an arena offset plus the arena's base), and the signal of an eventfd. They allocate nothing, throw nothing and
-// return -errno; each costs about 0.4 microseconds. Drivers' data modules and forwarding engines are the callers.
+// The system calls that an lcore may make: reads and writes of a non-blocking fd straight from and to memory by
+// absolute address (an arena offset plus the arena's base), and the signal of an eventfd. They allocate nothing, throw
+// nothing and return -errno; each costs about 0.4 microseconds. Drivers' data modules and forwarding engines are the
+// callers.
 import { errno, raw, read, write } from "../libc.ts";
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
