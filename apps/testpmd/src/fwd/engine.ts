@@ -24,11 +24,16 @@ export async function main(env: LcoreEnv, task: FwdTask): Promise<void> {
   for (const stream of task.streams) streams.push(await open(env, task, stream));
   const turn = together(streams.map(MODES[task.mode]));
   const live = (task.block + FWD_LIVE) >>> 2;
-  Atomics.add(env.arena.i32, live, 1);
+  let counted = false;
+  const go = (): void => {
+    counted = true;
+    Atomics.add(env.arena.i32, live, 1);
+  };
   try {
-    pollLoop(env, task.txFirst === 0 ? turn : after(task.txFirst, together(streams.map(txonly)), turn));
+    if (task.txFirst === 0) go();
+    pollLoop(env, task.txFirst === 0 ? turn : after(task.txFirst, together(streams.map(txonly)), go, turn));
   } finally {
-    Atomics.sub(env.arena.i32, live, 1);
+    if (counted) Atomics.sub(env.arena.i32, live, 1);
   }
 }
 
@@ -49,12 +54,13 @@ function together(steps: readonly (() => number)[]): () => number {
   };
 }
 
-/** `first` for some turns, `then` for ever. Inside the polling loop, since drivers may be called nowhere else. */
-function after(turns: number, first: () => number, then: () => number): () => number {
+/** `first` for some turns, `go` once, then `then` for ever. Inside the loop, since drivers may be called nowhere else. */
+function after(turns: number, first: () => number, go: () => void, then: () => number): () => number {
   let left = turns;
   return () => {
     if (left === 0) return then();
-    left--;
-    return first();
+    const moved = first();
+    if (--left === 0) go();
+    return moved;
   };
 }
