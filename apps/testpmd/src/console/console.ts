@@ -61,7 +61,7 @@ export class Console {
    * @returns false when no line is being typed
    */
   interrupt(text: string): boolean {
-    if (this.#lines === undefined || !this.#terminal || this.#closed || this.#busy) return false;
+    if (this.#lines === undefined || !this.#terminal || this.#closed || this.#busy || this.#pmd.quitting) return false;
     process.stdout.write(`\r\x1b[K${text}`);
     this.#lines.prompt(true);
     return true;

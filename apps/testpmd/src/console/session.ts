@@ -98,8 +98,8 @@ export class Session {
   #signalled(name: keyof typeof SIGNALS): void {
     // The second one does not wait for anything: 128 + its number, as a shell reports it.
     if (this.#ending) process.exit(128 + SIGNALS[name]);
-    this.#output.write(`\nSignal ${SIGNALS[name]} received, preparing to exit...\n`);
     this.#stop();
+    this.#output.write(`\nSignal ${SIGNALS[name]} received, preparing to exit...\n`);
   }
 
   #stop(): void {
