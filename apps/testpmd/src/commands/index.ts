@@ -1,4 +1,4 @@
-// The table of all commands, by family.
+// The table of all console commands, by family, and the parser over it. Used by the console.
 import { CONTROL, helpCommand } from "./control.ts";
 import { Parser, type Section } from "./parser.ts";
 import { PORT } from "./port.ts";

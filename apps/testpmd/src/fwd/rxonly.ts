@@ -1,4 +1,4 @@
-// Mode rxonly: packets are received and freed.
+// Mode rxonly: packets are received and freed, which measures what a port can receive.
 import type { FwdMode } from "./stream.ts";
 
 export const rxonly: FwdMode = (stream) => () => {
