@@ -15,7 +15,6 @@ import type { Answer, Command, Counts, Setup } from "./messages.ts";
 
 const LCORE = 1;
 const POOL_MBUFS = 4096;
-const BROADCAST = new Uint8Array(6).fill(0xff);
 
 let setup: Setup | undefined;
 let eal: Eal | undefined;
@@ -27,7 +26,7 @@ const answer = (message: Answer): void => {
   if (process.connected) process.send!(message);
 };
 
-async function bringUp({ eal: argv, port: name, bytes, burst }: Setup): Promise<void> {
+async function bringUp({ eal: argv, port: name, peer, bytes, burst }: Setup): Promise<void> {
   eal = await ealInit(argv, { drivers: [...emuIavf, ...avfbe, ...iavf] });
   const { arena } = eal;
   port = ethDevByName(name);
@@ -38,19 +37,19 @@ async function bringUp({ eal: argv, port: name, bytes, burst }: Setup): Promise<
   await port.rxQueueSetup(0, 0, Mempool.createPktmbuf(arena, "receive", { n: POOL_MBUFS }));
   await port.txQueueSetup(0, 0);
   await port.start();
-  loop = makeLoop(arena, port, bytes, burst);
+  loop = makeLoop(arena, port, Uint8Array.from(peer), bytes, burst);
   eal.lcores.launch(LCORE, { module: new URL("./lcore.js", import.meta.url).href, arg: loop }).catch(fail);
   const mac = [...port.macAddrGet()].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
   answer({ type: "ready", mac });
 }
 
-function makeLoop(arena: Arena, dev: EthDev, bytes: number, burst: number): LoopArg {
+function makeLoop(arena: Arena, dev: EthDev, peer: Uint8Array, bytes: number, burst: number): LoopArg {
   const { off: words } = arena.memzoneReserve("demo_words", WORDS_BYTES);
   const { off: block } = arena.memzoneReserve("fwd_block", L.FWD_BLOCK_BYTES);
   const { off: receive } = arena.memzoneReserve("fwd_streams", 2 * L.STREAM_BYTES);
   const send = receive + L.STREAM_BYTES;
   const pool = Mempool.createPktmbuf(arena, "send", { n: POOL_MBUFS }).off;
-  const head = makeHead(BROADCAST, dev.macAddrGet(), bytes);
+  const head = makeHead(peer, dev.macAddrGet(), bytes);
   arena.u32[(block + L.FWD_BURST) >>> 2] = burst;
   arena.u32[(send + L.STREAM_SEGS) >>> 2] = 1;
   arena.u16[(send + L.STREAM_SEG_LEN) >>> 1] = bytes;

@@ -13,6 +13,9 @@ import { SideProcess } from "./side.ts";
 import { explain, totals } from "./table.ts";
 
 const CRC = 4;
+/** Addresses of the card, which is the guest's, and of whoever is on the network behind it. */
+const GUEST_MAC = [2, 0, 0, 0, 0, 1];
+const NETWORK_MAC = [2, 0, 0, 0, 0, 2];
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -50,14 +53,15 @@ async function main(): Promise<number> {
     report(options, outcome);
     return outcome.ok ? 0 : 1;
   } finally {
-    await Promise.all(sides.map((side) => side.quit()));
+    // The guest first: it says goodbye to the device.
+    for (const side of [guest, device]) await side.quit();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 function setupOf(side: Side, options: DemoOptions, folder: string, socket: string, lcoreList: string): Setup {
   const vdevs = {
-    device: [`--vdev=emu_iavf0,path=${socket},id=0`, "--vdev=net_avfbe0,id=0,avf_emu_id=0"],
+    device: [`--vdev=emu_iavf0,path=${socket},id=0,mac=${GUEST_MAC.join(":")}`, "--vdev=net_avfbe0,id=0,avf_emu_id=0"],
     guest: [`--vdev=net_iavf0,path=${socket}`],
   };
   return {
@@ -66,6 +70,7 @@ function setupOf(side: Side, options: DemoOptions, folder: string, socket: strin
     eal: ["--in-memory", "--log-level=warning", "--lcores", lcoreList, ...vdevs[side]],
     port: { device: "net_avfbe0", guest: "net_iavf0" }[side],
     folder,
+    peer: { device: GUEST_MAC, guest: NETWORK_MAC }[side],
     bytes: options.size - CRC,
     burst: options.burst,
   };

@@ -11,6 +11,8 @@ export interface Setup {
   port: string;
   /** Folder of the socket; removed by the child if its parent is gone. */
   folder: string;
+  /** Destination address of what this side sends. */
+  peer: number[];
   /** Bytes of a packet in memory. */
   bytes: number;
   burst: number;
