@@ -3,6 +3,7 @@
 // client has mapped memory and, if the device has INTx, MSI or MSI-X vectors, bound one of them.
 
 import { closeFd } from "@emudev/linux";
+import type { Log } from "../environment.ts";
 import { refusal } from "../errors.ts";
 import type { DmaRegion, IrqSpec, RegionMmap, RegionSpec, ResetReason, VfioUserDevice } from "../server/device.ts";
 import { DEVICE_FLAG, ERRNO, PCI_IRQ } from "../wire/constants.ts";
@@ -40,8 +41,10 @@ export class RegisteredDevice implements VfioUserDevice {
   #bases = new Map<number, Uint8Array>();
   #mapped: Mapped[] = [];
   #ready = false;
+  #log: Log;
 
-  constructor(devId: number, ops: NotifyOps, information: Information, mapper: MemoryMapper) {
+  constructor(devId: number, ops: NotifyOps, information: Information, mapper: MemoryMapper, log: Log) {
+    this.#log = log;
     this.#devId = devId;
     this.#ops = ops;
     this.#information = information;
@@ -102,30 +105,39 @@ export class RegisteredDevice implements VfioUserDevice {
   }
 
   async reset(reason: ResetReason): Promise<void> {
-    if (reason !== "disconnect") await this.#ops.resetDevice?.(this.#devId);
+    if (reason !== "disconnect") await this.#tell("resetDevice", () => this.#ops.resetDevice?.(this.#devId));
   }
 
   /** The client has left, but its memory is still there: the application is told before it goes. */
   async leaving(): Promise<void> {
     if (!this.#ready) return;
     this.#ready = false;
-    await this.#ops.destroyDevice?.(this.#devId);
+    await this.#tell("destroyDevice", () => this.#ops.destroyDevice?.(this.#devId));
   }
 
   /** Changes memory or interrupts with the data path held off, and tells the application. */
   async #change(action: () => void): Promise<void> {
     const lock = this.#ready;
-    if (lock) await this.#ops.lockDp?.(this.#devId, true);
+    if (lock) await this.#tell("lockDp", () => this.#ops.lockDp?.(this.#devId, true));
     try {
       action();
     } finally {
-      if (lock) await this.#ops.lockDp?.(this.#devId, false);
+      if (lock) await this.#tell("lockDp", () => this.#ops.lockDp?.(this.#devId, false));
     }
     if (lock) {
-      await this.#ops.updateStatus?.(this.#devId);
+      await this.#tell("updateStatus", () => this.#ops.updateStatus?.(this.#devId));
     } else if (this.#complete()) {
       this.#ready = true;
-      await this.#ops.newDevice?.(this.#devId);
+      await this.#tell("newDevice", () => this.#ops.newDevice?.(this.#devId));
+    }
+  }
+
+  /** What an application throws in a notification is its own bug: it is logged, and the client's command goes on. */
+  async #tell(name: string, action: () => void | Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      this.#log.error(`${name} of device ${this.#devId} failed: ${(error as Error)?.stack ?? error}`);
     }
   }
 

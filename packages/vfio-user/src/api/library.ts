@@ -57,8 +57,9 @@ export function start(sockAddr: string): void {
     throw stateError(ERRNO.EINVAL, `${sockAddr}: setDevInfo, setRegInfo and setIrqInfo come before start`);
   }
   const mapper = options.mapper ?? MAPPER;
-  const device = new RegisteredDevice(devId, ops, { devInfo, regInfo, irqInfo, resources }, mapper);
-  const server = new VfioUserServer(sockAddr, device, { log: options.log ?? SILENT, clock: options.clock });
+  const log = options.log ?? SILENT;
+  const device = new RegisteredDevice(devId, ops, { devInfo, regInfo, irqInfo, resources }, mapper, log);
+  const server = new VfioUserServer(sockAddr, device, { log, clock: options.clock });
   try {
     server.start();
   } catch (error) {
@@ -73,9 +74,9 @@ export async function stop(sockAddr: string): Promise<void> {
   const registration = find(sockAddr);
   const { running } = registration;
   if (running === null) throw stateError(ERRNO.EINVAL, `${sockAddr} is not started`);
-  registration.running = null;
   await running.server.stop();
   running.device.release();
+  registration.running = null;
 }
 
 export function getSockAddr(devId: number): string {

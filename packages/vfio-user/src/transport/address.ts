@@ -12,10 +12,13 @@ export interface Listening {
   close(): void;
 }
 
+/** Connections that the kernel holds while the event loop is busy. */
+const BACKLOG = 64;
+
 /** Listens at `path`. Throws VfioUserError VFU_ADDRESS: EADDRINUSE when someone is there, else the errno of the call. */
 export function listenAt(path: string): Listening {
   removeStale(path);
-  const fd = call(() => unixListen(path), `cannot listen at ${path}`);
+  const fd = call(() => unixListen(path, BACKLOG), `cannot listen at ${path}`);
   const file = inode(path);
   return {
     fd,

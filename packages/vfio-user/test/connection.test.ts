@@ -1,0 +1,495 @@
+// How a server treats connections: VERSION, messages torn and glued at every byte, one client at a time, peers that stay silent, do
+// not read or vanish at any instant, and socket files.
+
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeFd, eventfd, fdCount, memfdCreate, unixConnect, unixListen, watcherCount } from "@emudev/linux";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type ServerOptions, VfioUserServer } from "../src/index.ts";
+import { concat, fields, gate, LogBook, message, newPath, RawPeer, TestDevice, until, versionBody } from "./support.ts";
+
+const EBUSY = 16;
+const EINVAL = 22;
+
+let fdsBefore = 0;
+let device: TestDevice;
+let log: LogBook;
+let servers: VfioUserServer[] = [];
+
+function serve(options: ServerOptions = {}): VfioUserServer {
+  const server = new VfioUserServer(newPath(), device, { log, ...options });
+  server.start();
+  servers.push(server);
+  return server;
+}
+
+beforeEach(() => {
+  fdsBefore = fdCount();
+  device = new TestDevice();
+  log = new LogBook();
+});
+
+afterEach(async () => {
+  for (const server of servers) await server.stop();
+  servers = [];
+  expect(watcherCount()).toBe(0);
+  expect(fdCount()).toBe(fdsBefore);
+  expect(log.errors).toEqual([]);
+});
+
+describe("VERSION", () => {
+  const QEMU =
+    '{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, ' +
+    '"migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}\0';
+
+  test("QEMU's is answered by 0.0 and JSON that is not longer than its own", async () => {
+    const peer = new RawPeer(serve().sockAddr);
+    const { header, body } = await peer.greet(QEMU);
+    expect(QEMU.length + 20).toBe(214);
+    expect(header.size).toBeLessThanOrEqual(214);
+    expect([...body.subarray(0, 4)]).toEqual([0, 0, 0, 0]);
+    expect(body.at(-1)).toBe(0);
+    const { capabilities } = JSON.parse(Buffer.from(body.subarray(4, -1)).toString());
+    expect(capabilities).toEqual({ max_msg_fds: 16, max_data_xfer_size: 1048576, max_dma_maps: 4096, pgsizes: 4096 });
+    peer.close();
+  });
+
+  test("without JSON, as SPDK's, is answered with JSON", async () => {
+    const peer = new RawPeer(serve().sockAddr);
+    const { body } = await peer.greet(null, 1);
+    expect([...body.subarray(0, 4)]).toEqual([0, 0, 1, 0]);
+    expect(JSON.parse(Buffer.from(body.subarray(4, -1)).toString()).capabilities.max_msg_fds).toBe(16);
+    peer.close();
+  });
+
+  test.each([
+    [0, 0],
+    [2, 2],
+    [999, 2],
+  ])("minor %i is answered by %i", async (minor, answer) => {
+    const peer = new RawPeer(serve().sockAddr);
+    expect((await peer.greet("{}\0", minor)).view.getUint16(2, true)).toBe(answer);
+    peer.close();
+  });
+
+  test.each<[string, Uint8Array]>([
+    ["no payload", message(1, 1, new Uint8Array(0))],
+    ["3 bytes", message(1, 1, new Uint8Array(3))],
+    ["command 999 first", message(1, 999, versionBody(0, 0, null))],
+    ["DMA_MAP first", message(1, 2, fields(32, 3, 0n, 0n, 4096n))],
+    ["a reply first", message(1, 1, versionBody(0, 0, null), { flags: 1 })],
+    ["major 999", message(1, 1, versionBody(999, 0, null))],
+    ["JSON without NUL", message(1, 1, versionBody(0, 0, "{}"))],
+    ["JSON without its end", message(1, 1, versionBody(0, 0, '{"capabilities":{}\0'))],
+    ["max_msg_fds 1025", message(1, 1, versionBody(0, 0, '{"capabilities":{"max_msg_fds":1025}}\0'))],
+    ["size 15", message(1, 1, new Uint8Array(0), { size: 15 })],
+  ])("%s is answered EINVAL, and the connection ends", async (_name, bytes) => {
+    const server = serve();
+    const peer = new RawPeer(server.sockAddr);
+    await peer.send(bytes);
+    expect((await peer.receive())?.header).toMatchObject({ size: 16, flags: 0x21, error: EINVAL });
+    expect(await peer.receive()).toBeNull();
+    peer.close();
+    expect(device.take()).toEqual([]);
+  });
+
+  test("fds with it are EINVAL and closed", async () => {
+    const peer = new RawPeer(serve().sockAddr);
+    const fd = eventfd();
+    expect(await peer.errno(1, versionBody(0, 0, null), { fds: [fd, fd] })).toBe(EINVAL);
+    closeFd(fd);
+    peer.close();
+  });
+
+  test("a size beyond any VERSION ends the connection without a reply", async () => {
+    const peer = new RawPeer(serve().sockAddr);
+    await peer.send(message(1, 1, new Uint8Array(0), { size: 0xffffffff }));
+    expect(await peer.receive()).toBeNull();
+    peer.close();
+  });
+
+  test("the server accepts the next client after a failed negotiation and after a client that left", async () => {
+    const server = serve();
+    for (let i = 0; i < 5; i++) {
+      const bad = new RawPeer(server.sockAddr);
+      expect(await bad.errno(1, new Uint8Array(1))).toBe(EINVAL);
+      bad.close();
+      const good = new RawPeer(server.sockAddr);
+      await good.greet();
+      good.close();
+    }
+    const last = new RawPeer(server.sockAddr);
+    await last.greet();
+    expect(server.client?.pid).toBe(process.pid);
+    last.close();
+  });
+});
+
+describe("framing", () => {
+  const conversation = (): Uint8Array =>
+    concat(
+      message(0, 1, versionBody(0, 0, "{}\0")),
+      message(1, 4, fields(16, 0, 0, 0)),
+      message(2, 10, concat(fields(4n, 0, 3), Uint8Array.of(7, 8, 9)), { flags: 0x10 }),
+      message(3, 13, new Uint8Array(0)),
+      message(4, 9, fields(4n, 0, 3)),
+    );
+  const expectReplies = async (peer: RawPeer): Promise<void> => {
+    const replies = [];
+    for (let i = 0; i < 4; i++) replies.push(await peer.receive());
+    expect(replies.map((reply) => reply?.header.id)).toEqual([0, 1, 3, 4]);
+    expect([...(replies[3]?.body.subarray(16) ?? [])]).toEqual([7, 8, 9]);
+  };
+
+  test("messages torn in two at every byte", async () => {
+    const server = serve();
+    const bytes = conversation();
+    for (let at = 1; at < bytes.length; at++) {
+      const peer = new RawPeer(server.sockAddr);
+      await peer.send(bytes.subarray(0, at));
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      await peer.send(bytes.subarray(at));
+      await expectReplies(peer);
+      peer.close();
+    }
+  });
+
+  test("one byte at a time, and all glued together", async () => {
+    const server = serve();
+    for (const step of [1, 1000]) {
+      const peer = new RawPeer(server.sockAddr);
+      const bytes = conversation();
+      for (let at = 0; at < bytes.length; at += step) {
+        await peer.send(bytes.subarray(at, at + step));
+        await new Promise(setImmediate);
+      }
+      await expectReplies(peer);
+      peer.close();
+    }
+  });
+
+  test("fds stay with their message when messages are glued, or torn behind the first byte", async () => {
+    const server = serve();
+    const files = [memfdCreate("a", 0x1000), memfdCreate("b", 0x2000)] as const;
+    const maps = files.map((_, i) => message(i, 2, fields(32, 3, 0n, BigInt(i) << 16n, BigInt(i + 1) << 12n)));
+    for (const cut of [1, 15, 16, 17, 47, 48]) {
+      const peer = new RawPeer(server.sockAddr);
+      await peer.greet();
+      for (const [i, bytes] of maps.entries()) {
+        await peer.send(bytes.subarray(0, cut), [files[i] as number]);
+        await peer.send(concat(bytes.subarray(cut), message(8, 3, fields(24, 0, 5n, 5n))));
+      }
+      for (let i = 0; i < 2; i++) {
+        // A file of the other message would be too short, or the fd missing.
+        expect((await peer.receive())?.header).toMatchObject({ id: i, flags: 1 });
+        expect((await peer.receive())?.header).toMatchObject({ id: 8, error: 2 });
+      }
+      peer.close();
+    }
+    for (const fd of files) closeFd(fd);
+  });
+
+  test("a client that leaves inside a message, at every byte, leaves nothing behind", async () => {
+    const server = serve();
+    const fd = memfdCreate("guest", 0x1000);
+    const bytes = concat(message(0, 1, versionBody(0, 0, null)), message(1, 2, fields(32, 3, 0n, 0n, 0x1000n)));
+    for (let at = 0; at < bytes.length; at++) {
+      const peer = new RawPeer(server.sockAddr);
+      await peer.send(bytes.subarray(0, Math.min(at, 20)));
+      if (at > 20) await peer.send(bytes.subarray(20, at), [fd]);
+      peer.close();
+      await until(() => server.stats.connections === at + 1 && server.client === null);
+    }
+    closeFd(fd);
+    expect(server.stats.clients).toBeGreaterThan(40);
+  });
+});
+
+describe("one client at a time", () => {
+  test("a second client is told EBUSY and sent away, and the log names the holder", async () => {
+    const server = serve();
+    const holder = new RawPeer(server.sockAddr);
+    await holder.greet();
+    const second = new RawPeer(server.sockAddr);
+    expect(await second.errno(1, versionBody(0, 0, null))).toBe(EBUSY);
+    expect(await second.receive()).toBeNull();
+    expect(log.lines.find((line) => line.startsWith("notice"))).toContain(`in use by client ${process.pid}`);
+    expect(await holder.errno(13)).toBe(0);
+    expect(server.stats.busy).toBe(1);
+    second.close();
+    holder.close();
+  });
+
+  test("a holder that has died unnoticed is no holder", async () => {
+    const server = serve();
+    const first = new RawPeer(server.sockAddr);
+    await first.greet();
+    first.close();
+    const next = new RawPeer(server.sockAddr);
+    expect((await next.greet()).header.flags).toBe(1);
+    next.close();
+  });
+
+  test("while one is cleaned up after, the next waits and then gets a clean device", async () => {
+    const server = serve();
+    const first = new RawPeer(server.sockAddr);
+    await first.greet();
+    const fds = [eventfd(), eventfd()] as const;
+    await first.ask(2, fields(32, 3, 0n, 0n, 0x1000n));
+    await first.ask(8, fields(20, 0x24, 2, 1, 2), { fds });
+    const { promise, open } = gate();
+    device.hold.dmaUnmapAll = () => promise;
+    first.close();
+    const waiting = [new RawPeer(server.sockAddr), new RawPeer(server.sockAddr)] as const;
+    const answers = waiting.map((peer) => peer.errno(1, versionBody(0, 0, null)));
+    await until(() => device.calls.includes("unmap all"));
+    expect(device.calls).not.toContain("reset disconnect");
+    device.take();
+    open();
+    expect(await Promise.all(answers)).toEqual([0, EBUSY]);
+    expect(device.take()).toEqual(["irqs 2+0:-,-,-,-,-", "reset disconnect", "disconnected", "connected"]);
+    expect(await waiting[0].errno(2, fields(32, 3, 0n, 0n, 0x2000n))).toBe(0);
+    for (const peer of waiting) peer.close();
+    for (const fd of fds) closeFd(fd);
+  });
+
+  test("a connection that only looks, as a probe does, disturbs nobody", async () => {
+    const server = serve();
+    const holder = new RawPeer(server.sockAddr);
+    await holder.greet();
+    for (let i = 0; i < 20; i++) closeFd(unixConnect(server.sockAddr));
+    expect(await holder.errno(13)).toBe(0);
+    holder.close();
+  });
+
+  test("a connection without VERSION is closed in time, and so is the oldest of too many", async () => {
+    const server = serve({ greetingTimeoutMs: 20 });
+    const silent = new RawPeer(server.sockAddr);
+    expect(await silent.receive()).toBeNull();
+    silent.close();
+    const patient = serve();
+    const crowd = Array.from({ length: 70 }, () => undefined as unknown as RawPeer);
+    for (const i of crowd.keys()) {
+      crowd[i] = new RawPeer(patient.sockAddr);
+      await until(() => patient.stats.connections === i + 1);
+    }
+    for (const peer of crowd.slice(0, 6)) expect(await peer.receive()).toBeNull();
+    expect((await (crowd[69] as RawPeer).greet()).header.flags).toBe(1);
+    for (const peer of crowd) peer.close();
+  });
+});
+
+describe("clients that leave", () => {
+  const CALLBACKS: [string, string, number, Uint8Array][] = [
+    ["dmaMap", "map", 2, fields(32, 3, 0n, 0n, 0x1000n)],
+    ["regionRead", "read", 9, fields(0n, 0, 4)],
+    ["regionWrite", "write", 10, concat(fields(0n, 0, 1), Uint8Array.of(1))],
+    ["setIrqs", "irqs", 8, fields(20, 0x24, 2, 0, 1)],
+    ["reset", "reset", 13, new Uint8Array(0)],
+  ];
+
+  test.each(CALLBACKS)(
+    "in the middle of %s: it ends first, then comes the cleaning up, and its reply goes to nobody",
+    async (name, call, command, body) => {
+      const server = serve();
+      const { promise, open } = gate();
+      const first = new RawPeer(server.sockAddr);
+      await first.greet();
+      device.hold[name] = () => promise;
+      await first.send(message(77, command, body));
+      await until(() => device.calls.some((line) => line.startsWith(call)));
+      await first.send(message(78, 13, new Uint8Array(0)));
+      first.close();
+      const next = new RawPeer(server.sockAddr);
+      const greeted = next.greet();
+      await until(() => server.client === null);
+      expect(device.take().filter((line) => line.startsWith("reset disconnect"))).toEqual([]);
+      device.hold = {};
+      open();
+      expect((await greeted).header).toMatchObject({ command: 1, flags: 1 });
+      const calls = device.take();
+      expect(calls.slice(-3)).toEqual(["reset disconnect", "disconnected", "connected"]);
+      expect(calls.includes("unmap all")).toBe(name === "dmaMap");
+      expect((await next.ask(4, fields(16, 0, 0, 0), { id: 5 })).header.id).toBe(5);
+      next.close();
+    },
+  );
+
+  test("with commands and fds still queued: they are dropped, the fds closed", async () => {
+    const server = serve();
+    const { promise, open } = gate();
+    const peer = new RawPeer(server.sockAddr);
+    await peer.greet();
+    device.hold.reset = () => promise;
+    await peer.send(message(1, 13, new Uint8Array(0)));
+    const fd = memfdCreate("guest", 0x100000);
+    for (let i = 0; i < 100; i++) await peer.send(message(i, 2, fields(32, 3, 0n, BigInt(i) << 12n, 0x1000n)), [fd]);
+    await until(() => server.stats.messages >= 102);
+    peer.close();
+    await until(() => server.client === null);
+    open();
+    await until(() => device.calls.includes("disconnected"));
+    expect(device.calls.filter((call) => call.startsWith("map"))).toEqual([]);
+    closeFd(fd);
+  });
+
+  test("a callback that takes long is named in the log", async () => {
+    const server = serve({
+      clock: {
+        now: () => 0,
+        after(ms, callback) {
+          if (ms === 1000) setImmediate(callback);
+          return () => {};
+        },
+      },
+    });
+    const { promise, open } = gate();
+    const peer = new RawPeer(server.sockAddr);
+    await peer.greet();
+    device.hold.dmaMap = () => promise;
+    await peer.send(message(1, 2, fields(32, 3, 0n, 0n, 0x1000n)));
+    await until(() => device.calls.length > 1);
+    peer.close();
+    await until(() => log.lines.some((line) => line.startsWith("warning") && line.includes("DMA_MAP")));
+    open();
+    await until(() => device.calls.includes("disconnected"));
+  });
+
+  test("stop ends clients, cleans up and removes the socket file", async () => {
+    const server = serve();
+    const peer = new RawPeer(server.sockAddr);
+    await peer.greet();
+    await peer.ask(2, fields(32, 3, 0n, 0n, 0x1000n));
+    const stranger = new RawPeer(server.sockAddr);
+    await server.stop();
+    expect(device.take().slice(-3)).toEqual(["unmap all", "reset disconnect", "disconnected"]);
+    expect(await peer.receive()).toBeNull();
+    expect(await stranger.receive()).toBeNull();
+    expect(existsSync(server.sockAddr)).toBe(false);
+    server.start();
+    const again = new RawPeer(server.sockAddr);
+    expect((await again.greet()).header.flags).toBe(1);
+    for (const socket of [peer, stranger, again]) socket.close();
+  });
+});
+
+describe("bounds", () => {
+  test("a client that never reads is dropped, others are served meanwhile", async () => {
+    const server = serve();
+    const other = new VfioUserServer(newPath(), new TestDevice());
+    other.start();
+    const lazy = new RawPeer(server.sockAddr);
+    await lazy.greet();
+    const ask = message(1, 9, fields(0n, 0, 0x10000));
+    let alive = true;
+    const flood = (async () => {
+      try {
+        for (;;) await lazy.send(ask);
+      } catch {
+        alive = false;
+      }
+    })();
+    const peer = new RawPeer(other.sockAddr);
+    await peer.greet();
+    while (alive) expect(await peer.errno(13)).toBe(0);
+    await flood;
+    expect(log.lines.join()).toContain("does not read");
+    expect(server.stats.dropped).toBe(1);
+    lazy.close();
+    peer.close();
+    await other.stop();
+  });
+
+  test("commands that pile up behind a busy device are left in the socket", async () => {
+    const server = serve();
+    const { promise, open } = gate();
+    const peer = new RawPeer(server.sockAddr);
+    await peer.greet();
+    device.hold.reset = () => promise;
+    await peer.send(message(0, 13, new Uint8Array(0)));
+    const writes = 5000;
+    const sending = (async () => {
+      for (let i = 0; i < writes; i++) {
+        await peer.send(message(i, 10, concat(fields(0n, 0, 1), Uint8Array.of(i)), { flags: 0x10 }));
+      }
+    })();
+    await until(() => server.stats.messages >= 256);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(server.stats.messages).toBeLessThan(300);
+    open();
+    await sending;
+    expect((await peer.receive())?.header.command).toBe(13);
+    expect((await peer.ask(9, fields(0n, 0, 1))).body[16]).toBe((writes - 1) & 0xff);
+    peer.close();
+  });
+});
+
+describe("the socket file", () => {
+  test("a stale one is replaced", async () => {
+    const path = newPath();
+    mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    closeFd(unixListen(path));
+    expect(existsSync(path)).toBe(true);
+    const server = new VfioUserServer(path, device);
+    server.start();
+    const peer = new RawPeer(path);
+    expect((await peer.greet()).header.flags).toBe(1);
+    peer.close();
+    await server.stop();
+  });
+
+  test("a live one is not: EADDRINUSE, and a sentence", async () => {
+    const server = serve();
+    expect(() => new VfioUserServer(server.sockAddr, device).start()).toThrow(
+      expect.objectContaining({
+        code: "VFU_ADDRESS",
+        errno: 98,
+        message: expect.stringContaining("another process listens"),
+      }),
+    );
+    const peer = new RawPeer(server.sockAddr);
+    expect((await peer.greet()).header.flags).toBe(1);
+    peer.close();
+  });
+
+  test("a file that is no socket is never touched", () => {
+    const path = newPath();
+    writeFileSync(path, "precious");
+    expect(() => new VfioUserServer(path, device).start()).toThrow(expect.objectContaining({ errno: 98 }));
+    expect(existsSync(path)).toBe(true);
+    rmSync(path);
+    symlinkSync("/nowhere", path);
+    expect(() => new VfioUserServer(path, device).start()).toThrow(expect.objectContaining({ errno: 98 }));
+    rmSync(path);
+  });
+
+  test("no folder, no path, a path that is too long: a clear error", () => {
+    for (const path of ["/nowhere/x.sock", "", `/tmp/${"x".repeat(200)}`]) {
+      expect(() => new VfioUserServer(path, device).start()).toThrow(expect.objectContaining({ code: "VFU_ADDRESS" }));
+    }
+  });
+
+  test("starting twice is refused; stopping twice is not; another's file is not removed", async () => {
+    const server = serve();
+    expect(() => server.start()).toThrow(expect.objectContaining({ code: "VFU_STATE" }));
+    rmSync(server.sockAddr);
+    const other = new VfioUserServer(server.sockAddr, device);
+    other.start();
+    await server.stop();
+    await server.stop();
+    expect(existsSync(server.sockAddr)).toBe(true);
+    await other.stop();
+    expect(existsSync(server.sockAddr)).toBe(false);
+  });
+
+  test("an inherited listening socket is served and not removed", async () => {
+    const path = newPath();
+    const server = new VfioUserServer("inherited", device, { fd: unixListen(path) });
+    server.start();
+    const peer = new RawPeer(path);
+    expect((await peer.greet()).header.flags).toBe(1);
+    peer.close();
+    await server.stop();
+    expect(existsSync(path)).toBe(true);
+  });
+});
