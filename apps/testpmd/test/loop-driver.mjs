@@ -1,4 +1,4 @@
-// A driver for the tests: `net_loop0,link=down`, a port whose transmit queue q feeds its own receive queue q through a ring.
+// A driver for the tests: `net_loop0,link=down,fail=stop`, a port whose transmit queue q feeds its own receive queue q through a ring.
 // Its data module is that of the port class's tests. Run as a program it is testpmd with this driver alone.
 import { eal } from "@emudev/eal";
 import { ethDevAllocate, QSTATS_BYTES_TOTAL } from "@emudev/ethdev";
@@ -27,9 +27,12 @@ const INFO = {
 
 export const loopDriver = {
   name: "net_loop",
-  params: { link: { type: "choice", choices: ["up", "down"], default: "up" }, fail: { type: "bool", default: false } },
+  params: {
+    link: { type: "choice", choices: ["up", "down"], default: "up" },
+    fail: { type: "choice", choices: ["probe", "stop"] },
+  },
   async probe(dev) {
-    if (dev.params.fail) throw new Error("told to fail");
+    if (dev.params.fail === "probe") throw new Error("told to fail");
     const { arena } = eal();
     const offs = { rx: [], tx: [] };
     const rings = [];
@@ -45,7 +48,7 @@ export const loopDriver = {
       rxQueueSetup: (q) => queue("rx", q),
       txQueueSetup: (q) => queue("tx", q),
       start: () => {},
-      stop: () => {},
+      stop: () => (dev.params.fail === "stop" ? new Promise(() => {}) : undefined),
       close: () => {},
       linkGet: () => ({ up, speedMbps: 10000, fullDuplex: true, autoneg: false }),
       linkSet: (on) => {

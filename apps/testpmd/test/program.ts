@@ -21,8 +21,10 @@ export class Program {
   #seen = 0;
   #wake = (): void => {};
 
-  constructor(script: string, args: readonly string[], cwd?: string) {
-    this.child = spawn(process.execPath, [script, ...args], { cwd });
+  /** @param script a program for Node, or a command of the system when its name is no path */
+  constructor(script: string, args: readonly string[]) {
+    const [command, rest] = script.includes("/") ? [process.execPath, [script, ...args]] : [script, args];
+    this.child = spawn(command, rest);
     this.child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.output += text;
       this.#wake();

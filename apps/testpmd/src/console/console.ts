@@ -10,6 +10,7 @@ import { PmdError, reason } from "../errors.ts";
 import type { Pmd } from "../pmd.ts";
 
 const PROMPT = "testpmd> ";
+const COMMAND_MS = 3000; // that a command may take when the application ends
 const LOAD_DEPTH = 16; // files that load files
 
 export class Console {
@@ -50,10 +51,16 @@ export class Console {
     this.#prompt();
   }
 
-  /** Stops reading; a terminal gets its mode back. */
-  close(): void {
+  /** Stops reading; a terminal gets its mode back. Resolves when the command that runs has ended, or after a while. */
+  async close(): Promise<void> {
     this.#closed = true;
     this.#lines?.close();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, COMMAND_MS);
+    });
+    await Promise.race([this.#last, late]);
+    clearTimeout(timer);
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Pmd } from "../pmd.ts";
 import type { Console } from "./console.ts";
 import type { Output } from "./output.ts";
 
-const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 const LINGER_MS = 1000;
 const CLEAR_SCREEN = "\x1b[2J\x1b[1;1H";
 
@@ -109,7 +109,7 @@ export class Session {
   }
 
   async #finish(pmd: Pmd, console: Console): Promise<void> {
-    console.close();
+    await console.close();
     await pmd.end();
     this.#release();
   }

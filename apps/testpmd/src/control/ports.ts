@@ -18,6 +18,16 @@ export interface PortRecord {
   shown: { stats: EthStats; at: number } | undefined;
 }
 
+const NO_STATS: EthStats = {
+  ipackets: 0,
+  opackets: 0,
+  ibytes: 0,
+  obytes: 0,
+  imissed: 0,
+  ierrors: 0,
+  oerrors: 0,
+  rx_nombuf: 0,
+};
 const DESCRIPTORS_GUESS = 1024; // of a queue whose driver decides, when the mempool is sized
 const MBUFS_MIN = 8192;
 
@@ -121,7 +131,8 @@ export class Ports {
   }
 
   #adopt(dev: EthDev): void {
-    this.#records.set(dev, { dirty: true, base: dev.statsGet(), shown: undefined });
+    // A new port's driver is still in its probe, so the port is not asked for anything here.
+    this.#records.set(dev, { dirty: true, base: { ...NO_STATS }, shown: undefined });
     const tell = (what: string): void => {
       if (!this.#quiet) this.#out(`\nPort ${dev.portId}: ${what} event\n`);
     };
