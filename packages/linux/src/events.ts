@@ -35,8 +35,8 @@ export function eventfdRead(fd: number): number {
 
 /**
  * Checks that an fd from a peer is an eventfd, and makes it non-blocking, so that signalling it can never wait.
- * @throws LinuxError EINVAL when it is anything else (a pipe or a socket could make its writer wait); the fd stays open and the
- * caller's
+ * @throws LinuxError EINVAL when it is anything else (a pipe or a socket could make its writer wait); the fd stays
+ * open and the caller's
  */
 export function adoptEventfd(fd: number): void {
   const name = fdName(fd);

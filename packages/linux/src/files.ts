@@ -33,7 +33,7 @@ export function dupFd(fd: number): number {
   return check(fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", fd);
 }
 
-/** Makes reads and writes of an fd return instead of waiting. The flag is the open file's: who else holds it sees it. */
+/** Makes reads and writes of an fd return instead of waiting. The flag is the open file's, so a peer sees it. */
 export function setNonBlocking(fd: number): void {
   const flags = check(fcntl(fd, F_GETFL, 0), "fcntl F_GETFL", fd);
   if ((flags & O_NONBLOCK) === 0) check(fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl F_SETFL", fd);
