@@ -1,10 +1,9 @@
 // How addresses, links and numbers are written in the application's output: DPDK's forms.
 import type { EthLink } from "@emudev/ethdev";
-import { formatMac as netFormatMac } from "@emudev/net";
 
-/** `02:00:00:00:AB:01`, in capitals as rte_ether_format_addr writes it. */
+/** `02:00:00:00:00:01`, in capitals as rte_ether_format_addr writes it. */
 export function formatMac(mac: Uint8Array): string {
-  return netFormatMac(mac, true);
+  return [...mac].map((byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(":");
 }
 
 /** A speed as rte_eth_link_speed_to_str writes it. */
