@@ -79,6 +79,10 @@ export class Bench {
     }
   }
 
+  enable(queue: number): Promise<unknown> {
+    return this.queues.enable(queue);
+  }
+
   rxq(i = 0): number {
     return this.#rxqs[i]!;
   }

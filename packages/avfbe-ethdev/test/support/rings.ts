@@ -1,6 +1,12 @@
 // The guest driver's side of its rings: posts descriptors, moves the tail, reads what was written back.
 import { TX_CMD_EOP, TX_CTX_CMD_TSO } from "@emudev/avf";
-import { arena, type Bench } from "./bench-queues.ts";
+import type { FakeGuest } from "./world.ts";
+
+/** Who has a guest and can enable its queues: a GuestHost, or a test of the whole port. */
+export interface GuestHost {
+  guest: FakeGuest;
+  enable(queue: number): Promise<unknown>;
+}
 
 export interface DataDesc {
   address: bigint;
@@ -21,40 +27,40 @@ export class TxRing {
   readonly base: bigint;
   readonly size: number;
   next = 0;
-  readonly #bench: Bench;
+  readonly #host: GuestHost;
   readonly #pair: number;
 
-  private constructor(bench: Bench, pair: number, size: number) {
-    this.#bench = bench;
+  private constructor(host: GuestHost, pair: number, size: number) {
+    this.#host = host;
     this.#pair = pair;
     this.size = size;
-    this.base = bench.guest.alloc(16 * size);
+    this.base = host.guest.alloc(16 * size);
   }
 
-  static async make(bench: Bench, size = 64, pair = 0): Promise<TxRing> {
-    const ring = new TxRing(bench, pair, size);
-    bench.guest.configure(2 * pair + 1, ring.base, size);
-    bench.guest.tail(2 * pair + 1, 0);
-    await bench.queues.enable(2 * pair + 1);
+  static async make(host: GuestHost, size = 64, pair = 0): Promise<TxRing> {
+    const ring = new TxRing(host, pair, size);
+    host.guest.configure(2 * pair + 1, ring.base, size);
+    host.guest.tail(2 * pair + 1, 0);
+    await host.enable(2 * pair + 1);
     return ring;
   }
 
   /** Writes a descriptor at the next place, without moving the tail. */
   put(address: bigint, word: bigint): void {
-    const at = this.#bench.guest.at(this.base) + 16 * this.next;
-    arena.u64[at >>> 3] = address;
-    arena.u64[(at >>> 3) + 1] = word;
+    const at = this.#host.guest.at(this.base) + 16 * this.next;
+    this.#host.guest.arena.u64[at >>> 3] = address;
+    this.#host.guest.arena.u64[(at >>> 3) + 1] = word;
     this.next = (this.next + 1) % this.size;
   }
 
   /** Gives all descriptors written so far. */
   kick(): void {
-    this.#bench.guest.tail(2 * this.#pair + 1, this.next);
+    this.#host.guest.tail(2 * this.#pair + 1, this.next);
   }
 
   /** Puts `bytes` into guest memory, in buffers of the given lengths, and posts them as one packet. */
   send(bytes: Uint8Array, desc: Partial<DataDesc> = {}, lengths: readonly number[] = [bytes.length]): void {
-    const { guest } = this.#bench;
+    const { guest } = this.#host;
     let at = 0;
     lengths.forEach((length, i) => {
       const address = guest.alloc(Math.max(length, 1), 2);
@@ -67,8 +73,8 @@ export class TxRing {
 
   /** The second words, as they are now. */
   words(): bigint[] {
-    const at = this.#bench.guest.at(this.base);
-    return Array.from({ length: this.size }, (_, i) => arena.u64[(at >>> 3) + 2 * i + 1]!);
+    const at = this.#host.guest.at(this.base);
+    return Array.from({ length: this.size }, (_, i) => this.#host.guest.arena.u64[(at >>> 3) + 2 * i + 1]!);
   }
 }
 
@@ -92,26 +98,26 @@ export class RxRing {
   next = 0;
   /** One past the last posted. */
   posted = 0;
-  readonly #bench: Bench;
+  readonly #host: GuestHost;
   readonly #number: number;
 
-  private constructor(bench: Bench, pair: number, size: number, bufSize: number) {
-    this.#bench = bench;
+  private constructor(host: GuestHost, pair: number, size: number, bufSize: number) {
+    this.#host = host;
     this.#number = 2 * pair;
     this.size = size;
     this.bufSize = bufSize;
-    this.base = bench.guest.alloc(32 * size);
-    this.buffers = Array.from({ length: size }, () => bench.guest.alloc(bufSize, 2));
+    this.base = host.guest.alloc(32 * size);
+    this.buffers = Array.from({ length: size }, () => host.guest.alloc(bufSize, 2));
   }
 
   static async make(
-    bench: Bench,
+    host: GuestHost,
     { size = 32, bufSize = 2048, pair = 0, maxPkt = 9724, crc = false, post = size - 1 } = {},
   ): Promise<RxRing> {
-    const ring = new RxRing(bench, pair, size, bufSize);
-    bench.guest.configure(2 * pair, ring.base, size, { bufSize, maxPkt, crc });
+    const ring = new RxRing(host, pair, size, bufSize);
+    host.guest.configure(2 * pair, ring.base, size, { bufSize, maxPkt, crc });
     ring.post(post);
-    await bench.queues.enable(2 * pair);
+    await host.enable(2 * pair);
     return ring;
   }
 
@@ -121,13 +127,13 @@ export class RxRing {
       this.write(this.posted, this.buffers[this.posted]!);
       this.posted = (this.posted + 1) % this.size;
     }
-    this.#bench.guest.tail(this.#number, this.posted);
+    this.#host.guest.tail(this.#number, this.posted);
   }
 
   /** Writes a descriptor in read format. */
   write(index: number, address: bigint): void {
-    const at = (this.#bench.guest.at(this.base) + 32 * index) >>> 3;
-    arena.u64.set([address, 0n, 0xaaaan, 0xbbbbn], at);
+    const at = (this.#host.guest.at(this.base) + 32 * index) >>> 3;
+    this.#host.guest.arena.u64.set([address, 0n, 0xaaaan, 0xbbbbn], at);
   }
 
   /** Takes the packets that were written back and posts their buffers again. */
@@ -136,18 +142,19 @@ export class RxRing {
     let bytes: number[] = [];
     let buffers = 0;
     for (;;) {
-      const at = (this.#bench.guest.at(this.base) + 32 * this.next) >>> 3;
-      const word = arena.u64[at + 1]!;
+      const at = (this.#host.guest.at(this.base) + 32 * this.next) >>> 3;
+      const word = this.#host.guest.arena.u64[at + 1]!;
       const status = Number(word & 0x7ffffn);
       if ((status & 1) === 0 || this.next === this.posted) return packets;
-      if (arena.u64[at + 2] !== 0n || arena.u64[at + 3] !== 0n) throw new Error("words 2 and 3 were not written");
+      if (this.#host.guest.arena.u64[at + 2] !== 0n || this.#host.guest.arena.u64[at + 3] !== 0n)
+        throw new Error("words 2 and 3 were not written");
       const length = Number((word >> 38n) & 0x3fffn);
-      bytes = [...bytes, ...this.#bench.guest.view(this.buffers[this.next]!, length)];
+      bytes = [...bytes, ...this.#host.guest.view(this.buffers[this.next]!, length)];
       buffers++;
       if (status & 2) {
         const error = Number((word >> 19n) & 0xffn);
         const ptype = Number((word >> 30n) & 0xffn);
-        const tag = Number((arena.u64[at]! >> 16n) & 0xffffn);
+        const tag = Number((this.#host.guest.arena.u64[at]! >> 16n) & 0xffffn);
         packets.push({ bytes: Uint8Array.from(bytes), status, error, ptype, tag, buffers });
         bytes = [];
         buffers = 0;

@@ -1,0 +1,223 @@
+// The port through its public doors: the vdev bus, ethdev's calls, a polling lcore, and a fake guest whose memory is mapped.
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Eal, ealInit } from "@emudev/eal";
+import { ETH_STATS, emuGetAttr } from "@emudev/emudev";
+import { type EthDev, ethDev, ethDevs } from "@emudev/ethdev";
+import { eventfd, eventfdRead, fdCount } from "@emudev/linux";
+import { Mempool } from "@emudev/shm";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { drivers } from "../src/index.ts";
+import { type GuestHost, RxRing, TxRing } from "./support/rings.ts";
+import { FakeGuest } from "./support/world.ts";
+
+let env: Eal;
+let guest: FakeGuest;
+let host: GuestHost;
+let port: EthDev;
+let pool: Mempool;
+let pkts: number;
+const lines: string[] = [];
+
+beforeAll(async () => {
+  env = await ealInit(["--in-memory", "--lcores", "0@0,1@0"], { drivers, logWrite: (line) => lines.push(line) });
+  pool = Mempool.createPktmbuf(env.arena, "port", { n: 1023 });
+  pkts = env.arena.memzoneReserve("pkts", 256).off;
+  guest = new FakeGuest(env.arena, env.qsbr);
+  host = { guest, enable: (queue) => guest.enable(queue) };
+  await guest.map();
+  await env.vdev.attach(`net_avfbe0,id=0,avf_emu_id=${guest.dev.id}`);
+  port = ethDev(0);
+});
+afterAll(async () => {
+  await env.vdev.detach("net_avfbe0");
+  expect(guest.dev.subscriptions).toEqual([]);
+  expect(guest.statsOff).toBeNull();
+  await guest.close();
+  await env.cleanup();
+});
+beforeEach(() => guest.reset());
+
+async function until(done: () => boolean): Promise<void> {
+  for (let i = 0; !done(); i++) {
+    if (i > 2000) throw new Error("it did not happen within 2 s");
+    await sleep(1);
+  }
+}
+
+async function withLcore(queues: number, body: () => Promise<void>): Promise<{ received: number; sent: number }> {
+  await port.configure(queues, queues);
+  for (let queue = 0; queue < queues; queue++) {
+    await port.rxQueueSetup(queue, 0, pool);
+    await port.txQueueSetup(queue, 0);
+  }
+  await port.start();
+  const module = new URL("./support/echo-lcore.mjs", import.meta.url).href;
+  const done = env.lcores.launch(1, { module, arg: { port: port.dataPort(), pkts } });
+  try {
+    await body();
+  } finally {
+    env.lcores.stop(1);
+  }
+  const counts = (await done) as { received: number; sent: number };
+  await port.stop();
+  return counts;
+}
+
+const from = (seed: number, length = 60): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1][i] ?? (seed + i) & 255);
+
+test("link: down until port and guest are both ready, told to both sides", async () => {
+  const changes: boolean[] = [];
+  const off = port.on("lsc", (dev) => changes.push(dev.linkGet().up));
+  expect(port.linkGet().up).toBe(false);
+  await withLcore(1, async () => {
+    expect(emuGetAttr(guest.dev.id, "link_up")).toBe(true);
+    expect(port.linkGet().up).toBe(false);
+    await TxRing.make(host);
+    expect(port.linkGet().up).toBe(false);
+    await RxRing.make(host);
+    expect(port.linkGet()).toMatchObject({ up: true, speedMbps: 10_000, fullDuplex: true });
+    await guest.set("link_speed", 25_000);
+    expect(port.linkGet().speedMbps).toBe(25_000);
+    await guest.disable(0);
+    expect(port.linkGet().up).toBe(false);
+  });
+  expect(emuGetAttr(guest.dev.id, "link_up")).toBe(false);
+  expect(changes).toEqual([true, true, false]);
+  off();
+});
+
+test("packets go round through a polling lcore, with interrupts, statistics and nothing lost", async () => {
+  port.statsReset();
+  const before = pool.availCount();
+  const fd = eventfd();
+  await guest.vectors[1]!.setFd(fd);
+  const counts = await withLcore(1, async () => {
+    const rx = await RxRing.make(host, { size: 256 });
+    const tx = await TxRing.make(host, 256);
+    guest.vectors[1]!.setArmed(true);
+    const got: Uint8Array[] = [];
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 50; i++) tx.send(from(round + i, 60 + i));
+      tx.kick();
+      await until(() => {
+        got.push(...rx.take().map(({ bytes }) => bytes));
+        return got.length === 50 * (round + 1);
+      });
+      expect(eventfdRead(fd)).toBeGreaterThan(0);
+      guest.vectors[1]!.setArmed(true);
+    }
+    expect([...got[999]!.subarray(0, 12)]).toEqual([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9]);
+    await sleep(300); // the guest's counters are written a few times a second
+    const stat = (at: number): number => env.arena.counter(guest.statsOff! + at);
+    expect([stat(ETH_STATS.rxUnicast), stat(ETH_STATS.txUnicast), stat(ETH_STATS.txErrors)]).toEqual([1000, 1000, 0]);
+    expect(stat(ETH_STATS.txBytes)).toBe(20 * 50 * 84.5);
+  });
+  expect(counts).toEqual({ received: 1000, sent: 1000 });
+  expect(port.statsGet()).toMatchObject({ ipackets: 1000, opackets: 1000, ibytes: 84_500, obytes: 84_500, ierrors: 0 });
+  expect(pool.availCount()).toBe(before);
+  await guest.vectors[1]!.setFd(-1);
+});
+
+test("filters follow the device's attributes while packets flow", async () => {
+  await withLcore(1, async () => {
+    const rx = await RxRing.make(host);
+    const tx = await TxRing.make(host);
+    const other = from(1);
+    other[11] = 5; // comes back to 02:00:00:00:00:05
+    const round = async (frames: Uint8Array[], expected: number): Promise<void> => {
+      for (const frame of [...frames, from(7)]) tx.send(frame);
+      tx.kick();
+      let arrived = 0;
+      await until(() => {
+        arrived += rx.take().length;
+        return arrived >= expected + 1;
+      });
+      expect(arrived).toBe(expected + 1);
+    };
+    await round([other], 0);
+    await guest.set("mac_filters", [Uint8Array.from([2, 0, 0, 0, 0, 5])]);
+    await round([other], 1);
+    await guest.set("mac_filters", []);
+    await guest.set("promisc_unicast", true);
+    await round([other], 1);
+    await guest.set("promisc_unicast", false);
+    await round([other], 0);
+  });
+});
+
+test("two port queues serve three guest queues; a reset takes them all, and the guest may come again", async () => {
+  await withLcore(2, async () => {
+    for (let life = 0; life < 3; life++) {
+      const rings: [RxRing, TxRing][] = [];
+      for (let pair = 0; pair < 3; pair++)
+        rings.push([await RxRing.make(host, { pair, size: 64, bufSize: 512 }), await TxRing.make(host, 64, pair)]);
+      for (const [, tx] of rings) {
+        for (let i = 0; i < 20; i++) tx.send(from(i));
+        tx.kick();
+      }
+      const arrived = [0, 0, 0];
+      await until(() => {
+        rings.forEach(([rx], pair) => {
+          arrived[pair]! += rx.take().length;
+        });
+        return arrived.reduce((a, b) => a + b, 0) === 60;
+      });
+      expect(arrived).toEqual([40, 20, 0]); // guest queues 0 and 2 are port queue 0, which answers on its own
+      await guest.reset();
+      expect(port.linkGet().up).toBe(false);
+    }
+  });
+});
+
+test("malformed packets are the port's input errors and have names of their own", async () => {
+  port.statsReset();
+  port.xstatsReset();
+  await withLcore(1, async () => {
+    await RxRing.make(host);
+    const tx = await TxRing.make(host);
+    tx.put(0n, (64n << 34n) | (3n << 4n));
+    tx.put(0n, 7n);
+    tx.kick();
+    await until(() => port.statsGet().ierrors === 2);
+  });
+  const xstats = Object.fromEntries(port.xstatsGet().map(({ name, value }) => [name, value]));
+  expect([xstats.rx_bad_address, xstats.rx_bad_descriptor_type, xstats.rx_bad_tso]).toEqual([1, 1, 0]);
+});
+
+test("a configuration that cannot work is named and left alone", async () => {
+  await withLcore(1, async () => {
+    guest.configure(0, guest.alloc(4096), 4);
+    await guest.enable(0);
+    guest.configure(0, guest.alloc(4096), 64, { bufSize: 0 });
+    await guest.enable(0);
+    expect(port.linkGet().up).toBe(false);
+  });
+  expect(lines.join("")).toContain("AVFBE: net_avfbe0: guest rx queue 0 is not usable: a ring of 4 descriptors");
+  expect(lines.join("")).toContain("buffers of 0 bytes");
+});
+
+test("devargs: what is missing, wrong or taken is said", async () => {
+  const attach = (text: string): Promise<unknown> => env.vdev.attach(text);
+  await expect(attach("net_avfbe1,id=1")).rejects.toThrow(/'avf_emu_id=' is missing/);
+  await expect(attach("net_avfbe1,avf_emu_id=7")).rejects.toThrow(/names no emulated device; add --vdev=emu_iavf7/);
+  await expect(attach(`net_avfbe1,avf_emu_id=${guest.dev.id}`)).rejects.toThrow(/served by net_avfbe0 already/);
+  await expect(attach("net_avfbe1,avf_emu_id=0,queues=2")).rejects.toThrow(
+    /unknown key 'queues'; allowed are id, avf_emu_id, mac/,
+  );
+  await expect(attach("net_avfbe1,avf_emu_id=0,mac=01:00:00:00:00:00")).rejects.toThrow(/mac=/);
+  expect(ethDevs()).toHaveLength(1);
+});
+
+test("attached and detached again and again, a port leaves nothing behind", async () => {
+  const second = new FakeGuest(env.arena, env.qsbr);
+  const count = (): number[] => [env.arena.memzones().length, fdCount(), second.dev.subscriptions.length];
+  const before = count();
+  for (let i = 0; i < 3; i++) {
+    await env.vdev.attach(`net_avfbe1,avf_emu_id=${second.dev.id}`);
+    expect(ethDevs()).toHaveLength(2);
+    await env.vdev.detach("net_avfbe1");
+    expect(count()).toEqual(before);
+  }
+  await second.close();
+});
