@@ -17,14 +17,7 @@ value: median over the rounds. ratio: our time by that of the C baseline, in the
 fast). spread: distance of the quartiles of the value, by its median.
 `;
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    json: { type: "string" },
-    only: { type: "string", multiple: true, default: [] },
-    help: { type: "boolean", default: false },
-  },
-});
+const options = readOptions();
 
 if (options.help) {
   process.stdout.write(HELP);
@@ -68,4 +61,20 @@ if (options.json !== undefined) {
   const text = `${JSON.stringify(results, null, 2)}\n`;
   if (options.json === "-") process.stdout.write(text);
   else writeFileSync(options.json, text);
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        quick: { type: "boolean", default: false },
+        json: { type: "string" },
+        only: { type: "string", multiple: true, default: [] },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}\n\n${HELP}`);
+    process.exit(2);
+  }
 }
