@@ -12,9 +12,9 @@ let device: TestDevice;
 let server: VfioUserServer;
 let peer: RawPeer;
 
-async function serve(maxXfer = 1 << 20): Promise<void> {
+async function serve(maxXfer = 1 << 20, dmaTimeoutMs = 60_000): Promise<void> {
   device = new TestDevice();
-  server = new VfioUserServer(newPath(), device, { dmaTimeoutMs: 200 });
+  server = new VfioUserServer(newPath(), device, { dmaTimeoutMs });
   server.start();
   peer = new RawPeer(server.sockAddr);
   await peer.greet(`{"capabilities":{"max_data_xfer_size":${maxXfer}}}\0`);
@@ -114,6 +114,9 @@ describe("messages", () => {
   });
 
   test("without an answer it times out, and the late answer hurts nobody", async () => {
+    peer.close();
+    await server.stop();
+    await serve(4096, 20);
     const read = expect(server.dmaRead(0n, 4)).rejects.toMatchObject({ code: "VFU_TIMEOUT", errno: 110 });
     const asked = await peer.receive();
     await read;
@@ -219,7 +222,8 @@ describe("re-entrance", () => {
   });
 
   test("a client that floods while it owes a DMA reply is dropped", async () => {
-    device.hold.dmaMap = () => new Promise(() => {});
+    const { promise, open } = gate();
+    device.hold.dmaMap = () => promise;
     const read = expect(server.dmaRead(0n, 1)).rejects.toMatchObject({ code: "VFU_CLOSED" });
     await peer.send(message(1, 2, fields(32, 3, 0n, 0n, 0x1000n)));
     const flood = async (): Promise<void> => {
@@ -227,10 +231,7 @@ describe("re-entrance", () => {
     };
     await expect(flood()).rejects.toThrow();
     await read;
-    // The map never ends, so neither would stop: nothing of the server outlives this test but its promise.
-    const forgotten = server.stop();
-    await serve();
-    void forgotten;
+    open();
   });
 });
 
