@@ -8,16 +8,25 @@ const node = (file, ...rest) => run(process.execPath, [join(root, file), ...rest
 const vitest = (config, ...rest) =>
   node("node_modules/vitest/vitest.mjs", "run", "--config", join(root, config), ...rest);
 
+const built = (job) => () => {
+  ensureBuilt();
+  job();
+};
+const installed = (job) => () => {
+  ensureInstalled();
+  job();
+};
+
 const tasks = {
   build: () => ensureBuilt(),
-  start: () => (ensureBuilt(), node("apps/testpmd/dist/demo/main.js", ...args)),
-  testpmd: () => (ensureBuilt(), node("apps/testpmd/dist/main.js", ...args)),
-  test: () => (ensureBuilt(), vitest("test/vitest.config.ts", ...args)),
-  guest: () => (ensureBuilt(), node("test/guest/dist/console.js", ...args)),
-  "test:guest": () => (ensureBuilt(), vitest("test/guest/vitest.config.ts", ...args)),
-  bench: () => (ensureBuilt(), node("bench/dist/main.js", ...args)),
-  lint: () => (ensureInstalled(), node("node_modules/@biomejs/biome/bin/biome", "check", ".", ...args)),
-  format: () => (ensureInstalled(), node("node_modules/@biomejs/biome/bin/biome", "check", "--write", ".", ...args)),
+  start: built(() => node("apps/testpmd/dist/demo/main.js", ...args)),
+  testpmd: built(() => node("apps/testpmd/dist/main.js", ...args)),
+  test: built(() => vitest("test/vitest.config.ts", ...args)),
+  guest: built(() => node("test/guest/dist/console.js", ...args)),
+  "test:guest": built(() => vitest("test/guest/vitest.config.ts", ...args)),
+  bench: built(() => node("bench/dist/main.js", ...args)),
+  lint: installed(() => node("node_modules/@biomejs/biome/bin/biome", "check", ".", ...args)),
+  format: installed(() => node("node_modules/@biomejs/biome/bin/biome", "check", "--write", ".", ...args)),
   clean: () => {
     for (const top of ["packages", "apps", "test", "bench"])
       run("find", [top, "-name", "dist", "-type", "d", "-prune", "-exec", "rm", "-rf", "{}", "+"]);
