@@ -1,6 +1,14 @@
 // Rings between real threads: nothing lost, nothing twice, each producer's order kept (fixtures/ring-thread.mjs).
 import { expect, test } from "vitest";
-import { RING_F_SC_DEQ, RING_F_SP_ENQ, Ring } from "../src/index.ts";
+import {
+  RING_CONS_HEAD,
+  RING_CONS_TAIL,
+  RING_F_SC_DEQ,
+  RING_F_SP_ENQ,
+  RING_PROD_HEAD,
+  RING_PROD_TAIL,
+  Ring,
+} from "../src/index.ts";
 import { makeArena, runThread } from "./support.ts";
 
 const { arena } = makeArena();
@@ -34,4 +42,20 @@ test.each([
   expect(took.reduce((sum, answer) => sum + answer.taken, 0)).toBe(EACH * producers);
   expect(took.reduce((sum, answer) => sum + answer.sum, 0)).toBe((producers * EACH * (EACH + 1)) / 2);
   expect(ring.empty()).toBe(true);
+});
+
+test.each([
+  { side: "producer", head: RING_PROD_HEAD, tail: RING_PROD_TAIL },
+  { side: "consumer", head: RING_CONS_HEAD, tail: RING_CONS_TAIL },
+])("a $side waits for one that reserved before it and has yet to publish", async ({ side, head, tail }) => {
+  const ring = Ring.create(arena, `slow ${side}`, 8);
+  if (side === "consumer") for (const obj of [1, 2, 3]) ring.enqueue(obj);
+  arena.u32[(ring.off + head) >>> 2]! += 1;
+  // The slow thread publishes 200 ms after it has come up; this thread is stuck in the call until then.
+  const slow = runThread("slow-thread.mjs", { handle: arena.handle, word: (ring.off + tail) >>> 2 });
+  if (side === "producer") expect(ring.enqueue(5)).toBe(true);
+  else expect(ring.dequeue()).toBe(2);
+  expect(arena.u32[(ring.off + tail) >>> 2]).toBe(2);
+  await slow;
+  ring.free();
 });

@@ -22,7 +22,11 @@ export interface ShmKernels {
   copy_bytes(to: number, from: number, n: number): void;
 }
 
+const url = new URL("../kernels.wasm", import.meta.url);
+let last: { memory: WebAssembly.Memory; kernels: ShmKernels } | undefined;
+
 /** This thread's instance over the arena. */
-export function shmKernels(arena: Arena): ShmKernels {
-  return loadKernels<ShmKernels>(new URL("../kernels.wasm", import.meta.url), arena.memory);
+export function shmKernels({ memory }: Arena): ShmKernels {
+  if (last?.memory !== memory) last = { memory, kernels: loadKernels<ShmKernels>(url, memory) };
+  return last.kernels;
 }
