@@ -41,8 +41,9 @@ export function ensureInstalled() {
     process.exit(1);
   }
   if (mtime(join(root, "node_modules/.package-lock.json")) >= mtime(join(root, "package-lock.json"))) return;
-  console.log("emudev: installing dependencies (npm ci) ...");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  console.log("emudev: installing dependencies (npm install) ...");
+  // Not `npm ci`: it refuses a lock file made where a registry lacks the optional packages of other platforms.
+  run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
 
 const ascFlags = [
