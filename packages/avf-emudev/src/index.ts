@@ -1,7 +1,6 @@
 // The provider of an Adaptive Virtual Function.
-export type { GuestMemory } from "./control/admin-queue.ts";
+export type { GuestMemory } from "./control/admin-ring.ts";
 export { Counters } from "./control/counters.ts";
 export { AvfDevice } from "./control/device.ts";
-export { drivers } from "./control/driver.ts";
-export { AvfEmuError, type AvfEmuErrorCode } from "./control/errors.ts";
+export { drivers, show } from "./control/driver.ts";
 export { PARAMS, type Params } from "./control/params.ts";

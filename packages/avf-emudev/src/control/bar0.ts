@@ -21,7 +21,6 @@ export interface Bar0Parts {
 
 export class Bar0 {
   readonly #parts: Bar0Parts;
-  readonly #itr0 = new Uint32Array(3);
   /** Registers without effect, kept so that they read back: HENA, HKEY, HLUT, STAT_CTL01. */
   readonly #plain = new Map<number, number>();
 
@@ -48,7 +47,7 @@ export class Bar0 {
       case REG.VFINT_ICR0_ENA1.offset:
         return interrupts.icr0Ena >>> 0;
       case REG.VFINT_ITR01.offset:
-        return this.#itr0[found.index]!;
+        return interrupts.itr0[found.index]!;
       case REG.VF_ATQH1.offset:
         return atq.head;
       case REG.VF_ATQT1.offset:
@@ -101,18 +100,16 @@ export class Bar0 {
         interrupts.writeIcr0Ena(value);
         return;
       case REG.VFINT_ITR01.offset:
-        this.#itr0[found.index] = value & ITR_INTERVAL_MASK;
+        interrupts.setItr0(found.index, value & ITR_INTERVAL_MASK);
         return;
       case REG.VF_ATQH1.offset:
         atq.head = value & AQ_INDEX_MASK;
         return;
       case REG.VF_ATQT1.offset:
-        atq.tail = value & AQ_INDEX_MASK;
-        admin.kick();
+        admin.writeTail(atq, value & AQ_INDEX_MASK);
         return;
       case REG.VF_ATQLEN1.offset:
-        atq.len = value & LEN_BITS;
-        admin.reconfigured();
+        admin.writeLen(atq, value & LEN_BITS);
         return;
       case REG.VF_ATQBAL1.offset:
         atq.bal = value;
@@ -124,12 +121,10 @@ export class Bar0 {
         arq.head = value & AQ_INDEX_MASK;
         return;
       case REG.VF_ARQT1.offset:
-        arq.tail = value & AQ_INDEX_MASK;
-        admin.flush();
+        admin.writeTail(arq, value & AQ_INDEX_MASK);
         return;
       case REG.VF_ARQLEN1.offset:
-        arq.len = value & LEN_BITS;
-        admin.reconfigured();
+        admin.writeLen(arq, value & LEN_BITS);
         return;
       case REG.VF_ARQBAL1.offset:
         arq.bal = value;
@@ -160,7 +155,6 @@ export class Bar0 {
 
   /** Registers without effect read 0 again; the rest is reset by who keeps it. */
   reset(): void {
-    this.#itr0.fill(0);
     this.#plain.clear();
   }
 

@@ -1,4 +1,4 @@
-// What happened at a device, by name: shown by the telemetry path /emu_iavf/counters and read by tests. Everything a guest can
+// What happened at a device, by name: shown by the telemetry path /emu_iavf/info and read by tests. Everything a guest can
 // do wrong has a counter of its own here, since it is counted instead of thrown.
 export class Counters {
   /** Resets by the guest's RESET_VF, by the client (DEVICE_RESET, FLR) and by its leaving. */

@@ -9,6 +9,7 @@ import {
   BAR0_PAGE_BYTES,
   BAR0_QRX_PAGE,
   BAR0_QTX_PAGE,
+  ITR_INDEX_NONE,
 } from "@emudev/avf";
 import { EMU_DEV_DB_FD, EMU_DEV_DB_MEM, type EmuDevDbInfo } from "@emudev/emudev";
 import { addSeals, closeFd, eventfd, eventfdWrite, memfdCreate, PROT, SEAL } from "@emudev/linux";
@@ -32,23 +33,19 @@ export class Doorbells {
   #off: number;
   #fd = -1;
 
-  constructor(arena: Arena, name: string, mode: DoorbellMode) {
+  /** @param pairs queue pairs; each queue has a doorbell of its number */
+  constructor(arena: Arena, name: string, mode: DoorbellMode, pairs: number) {
     this.#arena = arena;
     this.#name = name;
     this.#mode = mode;
     this.#private = arena.memzoneReserve(`${name}.db`, BYTES, BAR0_PAGE_BYTES).off;
     this.#off = this.#private;
-    for (let queue = 0; queue < 2 * AVF_QUEUE_PAIRS_MAX; queue++) this.#eventfds.push(mode === "fd" ? eventfd() : -1);
+    for (let queue = 0; queue < 2 * pairs; queue++) this.#eventfds.push(mode === "fd" ? eventfd() : -1);
   }
 
   /** True for offsets of BAR0 that lie in one of the two pages. */
   covers(offset: number): boolean {
     return AREAS.some((area) => offset >= area.offset && offset < area.offset + area.size);
-  }
-
-  /** Arena offset of the word of a BAR0 offset in one of the pages. */
-  wordOff(offset: number): number {
-    return this.#off + offset;
   }
 
   read(offset: number): number {
@@ -60,7 +57,7 @@ export class Doorbells {
     Atomics.store(this.#arena.i32, (this.#off + offset) >>> 2, value | 0);
     const pair = (offset & (BAR0_PAGE_BYTES - 1)) >>> 2;
     if (pair >= AVF_QUEUE_PAIRS_MAX) return;
-    const fd = this.#eventfds[2 * pair + (offset < BAR0_PAGE_BYTES ? 1 : 0)]!;
+    const fd = this.#eventfds[2 * pair + (offset < BAR0_PAGE_BYTES ? 1 : 0)] ?? -1;
     if (fd >= 0) eventfdWrite(fd);
   }
 
@@ -74,14 +71,17 @@ export class Doorbells {
     this.#arena.u8.fill(0, this.#off, this.#off + BYTES);
   }
 
-  /** Arena offset of ITR register `index` of queue vector `vector` (1..). */
-  itrOff(vector: number, index: number): number {
+  /** Arena offset of ITR register `index` of queue vector `vector` (1..); 0 without one (ITR_INDEX_NONE). */
+  itrOff(vector: number, index: number = ITR_INDEX_NONE): number {
+    if (index === ITR_INDEX_NONE) return 0;
     return this.#off + BAR0_ITRN + index * BAR0_ITRN_STRIDE + (vector - 1) * 4;
   }
 
-  info(queue: number): EmuDevDbInfo {
+  /** The doorbell of a queue, null for one that the device has not got. Valid until the client leaves. */
+  info(queue: number): EmuDevDbInfo | null {
+    const fd = this.#eventfds[queue];
+    if (fd === undefined) return null;
     const off = this.#off + tailOffset(queue);
-    const fd = this.#eventfds[queue]!;
     if (fd >= 0) return { id: queue, flag: EMU_DEV_DB_FD, fd, priv: { off } };
     return { id: queue, flag: EMU_DEV_DB_MEM, mem: { base: off, size: 4 }, priv: { off } };
   }

@@ -1,10 +1,12 @@
 // The vdev driver `emu_iavf`: `--vdev=emu_iavf0,path=/run/x.sock,id=0` makes an emudev of that id, listening on the socket.
 // A backend (net_avfbe) finds it by the id. Registers the telemetry paths of its devices.
+import { capName } from "@emudev/avf";
 import type { Eal, VdevDevice, VdevDriver } from "@emudev/eal";
 import { type EmuDev, emuDevAllocate, emuDevClose, emuDevConfigure, emuDevRelease, emuDevStart } from "@emudev/emudev";
 import { AvfDevice } from "./device.ts";
 import { ops } from "./ops.ts";
 import { defaultMac, PARAMS, type Params } from "./params.ts";
+import { enabledQueues } from "./vf.ts";
 
 const devices = new Map<string, AvfDevice>();
 const announced = new WeakSet<Eal>();
@@ -33,15 +35,30 @@ async function takeDown(dev: EmuDev): Promise<void> {
   emuDevRelease(dev);
 }
 
+/** What a device is doing, for consoles and telemetry; null when there is none of that name. */
+export function show(name: string): Record<string, unknown> | null {
+  const device = devices.get(name);
+  if (device === undefined) return null;
+  const { attributes, vf } = device;
+  return {
+    name,
+    path: device.params.path,
+    client: attributes.get("client"),
+    state: device.resets.state,
+    granted: capName(vf.caps),
+    queues: enabledQueues(vf).length,
+    link: attributes.get("link_up") ? `up ${attributes.get("link_speed")} Mbps` : "down",
+    counters: { ...device.counters },
+    vfio_user: { ...device.server.stats },
+  };
+}
+
 function announce(eal: Eal): void {
   const { telemetry } = eal;
   if (announced.has(eal)) return;
   announced.add(eal);
   telemetry.register("/emu_iavf/list", "Lists the emulated AVFs.", () => [...devices.keys()]);
-  telemetry.register("/emu_iavf/counters", "Counters of an emulated AVF. Parameter: its name.", (name) => {
-    const device = devices.get(name);
-    return device === undefined ? null : { state: device.state, ...device.counters, vfio_user: device.server.stats };
-  });
+  telemetry.register("/emu_iavf/info", "State and counters of an emulated AVF. Parameter: its name.", show);
 }
 
 export const drivers: VdevDriver[] = [

@@ -27,12 +27,15 @@ export class Interrupts {
   readonly vectors: readonly Vector[];
   readonly #kept = new Uint32Array(AVF_VECTORS_MAX);
   readonly #setItr: (vector: number, index: number, interval: number) => void;
-  #icr0 = 0;
+  /** VFINT_ITR01: intervals of vector 0, in 2 us. The first is the gap that is kept. */
+  readonly itr0 = new Uint32Array(3);
+  /** VFINT_ICR0_ENA1. */
   icr0Ena = 0;
+  #icr0 = 0;
 
   /**
    * @param off VECTOR_BYTES for each of `count` vectors in the arena
-   * @param setItr stores an interval (units of 2 us) into the ITR register `index` of a vector
+   * @param setItr stores an interval (units of 2 us) into the ITR register `index` of a queue vector (1..)
    */
   constructor(
     arena: Arena,
@@ -51,7 +54,7 @@ export class Interrupts {
     if ((this.icr0Ena & bit) !== 0) this.vectors[0]!.raise();
   }
 
-  /** Reads ICR01 and clears it. `adminq`: the receive queue still holds messages, for drivers that poll instead. */
+  /** Reads ICR01, which clears it. */
   readIcr0(): number {
     const causes = this.#icr0;
     this.#icr0 = 0;
@@ -75,8 +78,8 @@ export class Interrupts {
     const index = (value >>> DYN_CTL_ITR_INDX_SHIFT) & DYN_CTL_ITR_INDX_MASK;
     if (index !== ITR_INDEX_NONE) {
       const interval = (value >>> DYN_CTL_INTERVAL_SHIFT) & DYN_CTL_INTERVAL_MASK;
-      this.#setItr(number, index, interval);
-      if (number === 0) vector.setItr(interval * ITR_UNIT_US);
+      if (number === 0) this.setItr0(index, interval);
+      else this.#setItr(number, index, interval);
     }
     const enable = (value & DYN_CTL_INTENA) !== 0;
     if ((value & DYN_CTL_CLEARPBA) !== 0 && !enable) vector.clearPending();
@@ -84,10 +87,16 @@ export class Interrupts {
     if ((value & DYN_CTL_SWINT_TRIG) !== 0) vector.raise();
   }
 
+  setItr0(index: number, interval: number): void {
+    this.itr0[index] = interval;
+    this.vectors[0]!.setItr(this.itr0[0]! * ITR_UNIT_US);
+  }
+
   /** Disarmed, nothing pending; the eventfds stay the client's. */
   reset(): void {
     for (const vector of this.vectors) vector.reset();
     this.#kept.fill(0);
+    this.itr0.fill(0);
     this.#icr0 = 0;
     this.icr0Ena = 0;
   }

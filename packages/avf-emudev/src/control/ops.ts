@@ -2,12 +2,13 @@
 // the guest's receive queue i, 2 i + 1 its transmit queue i; doorbells have the queues' numbers; vectors are MSI-X vectors.
 import { type AvfQueuePriv, type RxQueueInfo, rxQueueNumber, type TxQueueInfo, txQueueNumber } from "@emudev/avf";
 import {
+  type AttrName,
+  type AttrValue,
   EMU_DEV_EVENT_DEV_START,
   EMU_DEV_EVENT_DEV_STOP,
   type EmuDev,
   type EmuDevOps,
   type EmuDevQueueInfo,
-  emuNotify,
 } from "@emudev/emudev";
 import type { AvfDevice } from "./device.ts";
 import { type QueueState, queueOf } from "./vf.ts";
@@ -41,14 +42,20 @@ function queueInfo(device: AvfDevice, number: number): EmuDevQueueInfo | null {
   };
 }
 
+/** An attribute set by the backend, or in its stead when it has left. */
+function backendSets(device: AvfDevice, name: AttrName, value: AttrValue): void {
+  device.attributes.set(name, value, "backend");
+  device.link.update();
+}
+
 export const ops: EmuDevOps = {
   async devStart(dev) {
     deviceOf(dev).server.start();
-    await emuNotify(dev, EMU_DEV_EVENT_DEV_START);
+    await deviceOf(dev).backend.tell(EMU_DEV_EVENT_DEV_START);
   },
   async devStop(dev) {
     await deviceOf(dev).server.stop();
-    await emuNotify(dev, EMU_DEV_EVENT_DEV_STOP);
+    await deviceOf(dev).backend.tell(EMU_DEV_EVENT_DEV_STOP);
   },
   devConfigure() {},
   devClose: (dev) => deviceOf(dev).close(),
@@ -58,7 +65,10 @@ export const ops: EmuDevOps = {
   },
   subscribeEvent() {},
   unsubscribeEvent(dev) {
-    deviceOf(dev).statsOff = null;
+    const device = deviceOf(dev);
+    if (device.backend.present) return;
+    device.statsOff = null;
+    backendSets(device, "link_up", false);
   },
   getMemTable: (dev) => deviceOf(dev).memory,
   getQueueInfo: (dev, queue) => queueInfo(deviceOf(dev), queue),
@@ -68,9 +78,7 @@ export const ops: EmuDevOps = {
   },
   getDbInfo: (dev, doorbell) => deviceOf(dev).doorbells.info(doorbell),
   getAttr: (dev, name) => deviceOf(dev).attributes.get(name),
-  setAttr(dev, name, value) {
-    deviceOf(dev).backendSetAttr(name, value);
-  },
+  setAttr: (dev, name, value) => backendSets(deviceOf(dev), name, value),
   regionMap(dev, _name, _bytes, base) {
     deviceOf(dev).statsOff = base;
   },

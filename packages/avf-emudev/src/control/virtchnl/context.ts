@@ -6,6 +6,7 @@ import type { Vf } from "../vf.ts";
 import { VSI_ID } from "../vf.ts";
 
 export interface VirtchnlContext {
+  /** As it is now: a reset replaces it whole. */
   readonly vf: Vf;
   /** Queue pairs that REQUEST_QUEUES may ask for. */
   readonly pairsMax: number;
@@ -16,15 +17,20 @@ export interface VirtchnlContext {
   mac(): Uint8Array;
   /** The counters of the backend in virtchnl_eth_stats order, 96 bytes. */
   stats(): Uint8Array;
-  setAttr(name: AttrName, value: AttrValue): void;
+  /** Resolves when the backend works with the new value. */
+  setAttr(name: AttrName, value: AttrValue): Promise<void>;
   /** Tells the backend; resolves when it has the queues, or has let go of them. Numbers as in emudev. */
   queuesEnabled(numbers: readonly number[]): Promise<void>;
   queuesDisabled(numbers: readonly number[]): Promise<void>;
-  /** Sends EVENT LINK_CHANGE with the link as it is now, behind the replies that are under way. */
-  linkEvent(): void;
+  /** Forgets the tails of queues that nobody uses any more. */
+  clearTails(numbers: readonly number[]): void;
+  /** The driver has the resources: it may be told of the link. */
+  introduced(): void;
+  /** Queues were enabled or disabled: it must be told. */
+  queuesChanged(): void;
   /** The driver's RESET_VF: there is no reply. */
-  resetVf(): Promise<void>;
-  /** Another number of queue pairs was accepted: the function is reset and comes back with them. */
+  resetVf(): void;
+  /** Another number of queue pairs was accepted: the driver is warned, the function is reset and comes back with them. */
   changePairs(pairs: number): Promise<void>;
   /** The vector map changed: vectors learn where their ITR register lies. */
   vectorsMapped(): void;

@@ -1,23 +1,31 @@
 // virtchnl CONFIG_VSI_QUEUES, CONFIG_IRQ_MAP, ENABLE_QUEUES and DISABLE_QUEUES. Configuring and enabling set the device's heads
 // to 0 and leave the tails alone: drivers write tails before (Linux fills its receive rings and rings the doorbell first).
 // DISABLE is answered when no lcore touches the queues any longer.
-import { type IrqMap, irqMapCodec, type QueueSelect, queueSelectCodec, vsiQueueConfigCodec } from "@emudev/avf";
+import {
+  type IrqMap,
+  irqMapCodec,
+  type QueueSelect,
+  queueSelectCodec,
+  rxQueueNumber,
+  txQueueNumber,
+  vsiQueueConfigCodec,
+} from "@emudev/avf";
 import { queueOf, type Vf, VSI_ID } from "../vf.ts";
-import { type Handler, INVALID, OK, type Reply, take } from "./context.ts";
+import { type Handler, INVALID, OK, type Reply, take, type VirtchnlContext } from "./context.ts";
 
-export const configVsiQueues: Handler = ({ vf, frameMax }, data): Reply => {
+export const configVsiQueues: Handler = async (context, data): Promise<Reply> => {
+  const { vf } = context;
   const config = take(vsiQueueConfigCodec, data);
   if (config === null) return INVALID;
   for (const { tx, rx } of config.pairs) {
-    const pair = rx.queueId;
-    const queues = [vf.rx[pair], vf.tx[pair]];
-    if (queues.some((queue) => queue === undefined || queue.enabled)) return INVALID;
-    if (rx.ringLen > 0 && rx.maxPktSize > frameMax) return INVALID;
-    if (rx.ringLen === 0 && tx.ringLen === 0) return INVALID;
+    if (rx.queueId >= vf.rx.length || (rx.ringLen === 0 && tx.ringLen === 0)) return INVALID;
   }
+  // A driver that took over from one that crashed (kexec) finds queues enabled that it knows nothing of.
+  const touched = config.pairs.flatMap(({ rx }) => [rxQueueNumber(rx.queueId), txQueueNumber(rx.queueId)]);
+  await disable(context, touched);
   for (const { tx, rx } of config.pairs) {
     // A driver that uses one half of a pair leaves the other's ring length 0.
-    if (rx.ringLen > 0) vf.rx[rx.queueId]!.info = rx;
+    if (rx.ringLen > 0) vf.rx[rx.queueId]!.info = { ...rx, maxPktSize: Math.min(rx.maxPktSize, context.frameMax) };
     if (tx.ringLen > 0) vf.tx[tx.queueId]!.info = tx;
   }
   return OK;
@@ -52,8 +60,7 @@ export const enableQueues: Handler = async (context, data): Promise<Reply> => {
   const fresh = numbers.filter((number) => !queueOf(vf, number)!.enabled);
   for (const number of fresh) queueOf(vf, number)!.enabled = true;
   await context.queuesEnabled(fresh);
-  // Drivers take the link's state only now, and forget it when they disable their queues.
-  return { ...OK, after: () => context.linkEvent() };
+  return { ...OK, after: () => context.queuesChanged() };
 };
 
 export const disableQueues: Handler = async (context, data): Promise<Reply> => {
@@ -61,11 +68,18 @@ export const disableQueues: Handler = async (context, data): Promise<Reply> => {
   const select = take(queueSelectCodec, data);
   const numbers = select === null ? null : numbersOf(select, vf);
   if (numbers === null) return INVALID;
+  await disable(context, numbers);
+  if (context.vf === vf) context.clearTails(numbers);
+  return { ...OK, after: () => context.queuesChanged() };
+};
+
+/** Takes those of the queues that are enabled from the backend. */
+async function disable(context: VirtchnlContext, numbers: readonly number[]): Promise<void> {
+  const { vf } = context;
   const running = numbers.filter((number) => queueOf(vf, number)!.enabled);
   for (const number of running) queueOf(vf, number)!.enabled = false;
   await context.queuesDisabled(running);
-  return OK;
-};
+}
 
 /** The queues of the two bitmaps as emudev numbers; null when one is beyond the last. */
 function numbersOf(select: QueueSelect, vf: Vf): number[] | null {

@@ -47,12 +47,12 @@ export const getVfResources: Handler = (context, data): Reply => {
     rssLutSize: AVF_RSS_LUT_ENTRIES,
     vsis: [{ vsiId: VSI_ID, numQueuePairs, vsiType: VSI_TYPE_SRIOV, qsetHandle: 0, mac: context.mac() }],
   });
-  return { status: 0, data: reply, after: () => context.linkEvent() };
+  return { status: 0, data: reply, after: () => context.introduced() };
 };
 
 /** Without a reply: the driver watches VFGEN_RSTAT. */
-export const resetVf: Handler = async (context): Promise<null> => {
-  await context.resetVf();
+export const resetVf: Handler = (context): null => {
+  context.resetVf();
   return null;
 };
 

@@ -1,0 +1,76 @@
+// The driver's virtchnl messages: each is dispatched, answered on the receive queue, and what follows the answer (an event, a
+// reset) is done. The context that handlers work in is made here, over the device. Called by the admin send queue, one
+// message at a time.
+import { VIRTCHNL_OP } from "@emudev/avf";
+import { ETH_STATS_BYTES } from "@emudev/emudev";
+import type { Arena } from "@emudev/shm";
+import type { AvfDevice } from "./device.ts";
+import { resetEvent } from "./link.ts";
+import { frameMax } from "./params.ts";
+import { enabledQueues } from "./vf.ts";
+import type { VirtchnlContext } from "./virtchnl/context.ts";
+import { dispatch } from "./virtchnl/dispatch.ts";
+
+const NO_DATA = new Uint8Array(0);
+const NO_STATS = new Uint8Array(ETH_STATS_BYTES);
+/** How long a warning of a reset may take to reach a driver that has no buffer for it. */
+const WARNING_MS = 20;
+
+export class Mailbox {
+  readonly #device: AvfDevice;
+  readonly #context: VirtchnlContext;
+
+  constructor(device: AvfDevice, arena: Arena) {
+    this.#device = device;
+    this.#context = makeContext(device, arena);
+  }
+
+  /** Deals with one message. Does not reject. */
+  async message(op: number, data: Uint8Array): Promise<void> {
+    const device = this.#device;
+    const { vf } = device;
+    const reply = await dispatch(this.#context, op, data, device.counters);
+    if (reply === null || vf !== device.vf) return; // a reset came between: nobody waits for it
+    device.admin.send(op, reply.status, reply.data ?? NO_DATA);
+    reply.after?.();
+  }
+}
+
+function makeContext(device: AvfDevice, arena: Arena): VirtchnlContext {
+  const { backend, doorbells, link, params, vectors } = device;
+  return {
+    get vf() {
+      return device.vf;
+    },
+    pairsMax: params.queues,
+    vectors,
+    frameMax: frameMax(params.mtu),
+    mac: () => device.attributes.get("mac"),
+    stats() {
+      const { statsOff } = device;
+      return statsOff === null ? NO_STATS : arena.u8.slice(statsOff, statsOff + ETH_STATS_BYTES);
+    },
+    setAttr: (name, value) => backend.setAttr(name, value),
+    queuesEnabled: (numbers) => backend.enable(numbers),
+    queuesDisabled: (numbers) => backend.disable(numbers),
+    clearTails(numbers) {
+      for (const number of numbers) doorbells.clearTail(number);
+    },
+    introduced: () => link.introduce(),
+    queuesChanged() {
+      if (enabledQueues(device.vf).length > 0) link.update();
+      else link.forget();
+    },
+    resetVf: () => device.resets.vfReset(),
+    async changePairs(pairs) {
+      const { vf } = device;
+      device.admin.send(VIRTCHNL_OP.EVENT, 0, resetEvent());
+      const late = new Promise((resolve) => setTimeout(resolve, WARNING_MS));
+      await Promise.race([device.admin.idle(), late]);
+      if (vf !== device.vf) return;
+      device.pairs = pairs;
+      device.resets.vfReset();
+    },
+    vectorsMapped: () => device.mapItrRegisters(),
+  };
+}
