@@ -70,9 +70,9 @@ export async function startPort(dev: EthDev, queues = 1, descriptors = 0): Promi
 
 /** Waits for something that another turn of the event loop brings about. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 8000; i++) {
     if (holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   throw new Error(`still waiting: ${what}`);
 }
