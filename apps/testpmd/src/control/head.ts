@@ -1,5 +1,6 @@
 // The first bytes of the packets that txonly makes: Ethernet, IPv4 and UDP headers as DPDK's testpmd sends them (RFC 2544's
 // test addresses, UDP port 9). Written into a stream's record by forwarding.ts.
+import { ETHER_TYPE, IP_PROTOCOL, IPV4_SIZE, inet } from "@emudev/net";
 
 export const HEAD_BYTES = 14 + 20 + 8;
 const SOURCE_IP = [198, 18, 0, 1] as const; // RFC 2544 appendix C.2.2
@@ -16,23 +17,16 @@ export function makeHead(target: Uint8Array, source: Uint8Array, length: number)
   const view = new DataView(head.buffer);
   head.set(target, 0);
   head.set(source, 6);
-  view.setUint16(12, 0x0800);
+  view.setUint16(12, ETHER_TYPE.IPV4);
   view.setUint8(14, 0x45);
   view.setUint16(16, length - 14);
   view.setUint8(22, TTL);
-  view.setUint8(23, 17);
+  view.setUint8(23, IP_PROTOCOL.UDP);
   head.set(SOURCE_IP, 26);
   head.set(TARGET_IP, 30);
-  view.setUint16(24, ipChecksum(view, 14));
+  view.setUint16(24, inet.checksum(head, 14, IPV4_SIZE));
   view.setUint16(34, UDP_PORT);
   view.setUint16(36, UDP_PORT);
   view.setUint16(38, length - 34); // its checksum stays 0: none
   return head;
-}
-
-function ipChecksum(view: DataView, at: number): number {
-  let sum = 0;
-  for (let i = 0; i < 20; i += 2) sum += view.getUint16(at + i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }
