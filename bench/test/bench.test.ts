@@ -1,0 +1,82 @@
+// The benches as a script uses them: the statistics, and a run of the quick ones from the command line, so that they do not
+// rot between releases. No figure is asserted.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { compare, median, QUICK, quantile, summarize } from "../src/measure.ts";
+
+const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+const bench = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
+
+describe("statistics", () => {
+  test("median and quartiles are values that were measured", () => {
+    expect(median([5, 1, 3])).toBe(3);
+    expect(quantile([4, 1, 3, 2], 0.75)).toBe(4);
+    expect(quantile([7], 0.25)).toBe(7);
+  });
+
+  test("a result has the median ratio, and null without baselines", () => {
+    expect(summarize("x", "ns", [10, 20, 30], [1, 3, 2])).toEqual({
+      name: "x",
+      value: 20,
+      unit: "ns",
+      ratio: 2,
+      spread: 1,
+    });
+    expect(summarize("x", "ns", [10], []).ratio).toBeNull();
+  });
+
+  test("every run is prepared and checked, and a failed check stops the bench", () => {
+    const calls: string[] = [];
+    const variant = (name: string) => ({
+      name,
+      prepare: () => void calls.push("prepare"),
+      run: () => void calls.push("run"),
+      check: () => void calls.push("check"),
+    });
+    const items = { count: 1, unit: "run" };
+    compare("x", items, variant("a"), [variant("b")], { ...QUICK, rounds: 1, roundMs: 1 });
+    for (let i = 0; i < calls.length; i += 3) expect(calls.slice(i, i + 3)).toEqual(["prepare", "run", "check"]);
+    const wrong = {
+      name: "wrong",
+      run() {},
+      check() {
+        throw new Error("7 instead of 8");
+      },
+    };
+    expect(() => compare("x", items, wrong, [], QUICK)).toThrow(/7 instead of 8/);
+  });
+});
+
+describe("command line", () => {
+  test("--json - writes figures that a script can compare, and nothing else, to standard output", () => {
+    const { status, stdout, stderr } = bench(
+      "--quick",
+      "--only",
+      "ring/spsc",
+      "--only",
+      "avfbe/rxtx-64",
+      "--json",
+      "-",
+    );
+    expect({ status, stderr }).toMatchObject({ status: 0, stderr: expect.stringContaining("ring/spsc") });
+    const results = JSON.parse(stdout);
+    expect(results.map(({ name }: { name: string }) => name)).toEqual([
+      "ring/spsc",
+      "ring/spsc-two-threads",
+      "avfbe/rxtx-64",
+    ]);
+    for (const { value, unit, ratio, spread } of results) {
+      expect(value).toBeGreaterThan(0);
+      expect(unit).toMatch(/^ns\/(object|packet)$/);
+      if (!stderr.includes("ratios to C are left out")) expect(ratio).toBeGreaterThan(0);
+      expect(spread).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test.each([["--only", "no-such-bench"], ["--colour"]])("wrong options are told in a sentence: %s", (...args) => {
+    const { status, stderr } = bench(...args);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^bench: /);
+  });
+});
