@@ -1,5 +1,5 @@
-// What this package takes from its process as arguments, so that it can be used outside any framework: where to log, what
-// time it is, and (for the original library's memory table alone) how to map memory. Each has a default.
+// What this package takes from its process as arguments, so that it can be used outside any framework: where to log,
+// what time it is, and (for the original library's memory table alone) how to map memory. Each has a default.
 
 /** DPDK's log levels as far as they are used here. Messages are single sentences without a prefix. */
 export interface Log {

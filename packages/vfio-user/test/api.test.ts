@@ -116,7 +116,7 @@ describe("with a client", () => {
   let client: VfioUserClient;
 
   const connect = async (vectors = 2): Promise<void> => {
-    register(path, OPS, { log });
+    register(path, OPS, log);
     describeDevice(path, vectors);
     setResource(path, [{ index: 0, base: new Uint8Array(0x1000), size: 0x1000, fd: -1 }]);
     start(path);
@@ -129,7 +129,7 @@ describe("with a client", () => {
     expect(log.errors).toEqual([]);
   });
 
-  test("notifications: new when memory and interrupts are there, update with the data path locked, destroy first of all", async () => {
+  test("new when memory and interrupts are there, update with the data path locked, destroy first of all", async () => {
     await connect();
     const memory = memfdCreate("guest", 0x10000);
     const fds = [eventfd(), eventfd()];

@@ -1,11 +1,22 @@
-// The client against our server, and against servers that it must survive: every command, pipelining, splitting, DMA served, replies
-// out of order, late, wrong or missing, and a server that dies.
+// The client against our server, and against servers that it must survive: every command, pipelining, splitting, DMA
+// served, replies out of order, late, wrong or missing, and a server that dies.
 
 import { closeFd, eventfd, eventfdRead, fdCount, mapAnywhere, memfdCreate, socketPair } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { irqRuns } from "../src/client/irq-runs.ts";
 import { refusal, VfioUserClient, VfioUserServer } from "../src/index.ts";
-import { concat, fields, LogBook, message, newPath, RawPeer, TestDevice, until, versionBody } from "./support.ts";
+import {
+  concat,
+  fields,
+  LogBook,
+  ManualClock,
+  message,
+  newPath,
+  RawPeer,
+  TestDevice,
+  until,
+  versionBody,
+} from "./support.ts";
 
 let fdsBefore = 0;
 beforeEach(() => {
@@ -190,12 +201,14 @@ describe("with any server", () => {
   let raw: RawPeer;
   let connecting: Promise<VfioUserClient>;
   let log: LogBook;
+  let clock: ManualClock;
 
   beforeEach(() => {
+    clock = new ManualClock();
     const [ours, theirs] = socketPair();
     raw = new RawPeer(theirs);
     log = new LogBook();
-    connecting = VfioUserClient.attach(ours, { log, timeoutMs: 50 });
+    connecting = VfioUserClient.attach(ours, { log, clock });
   });
 
   const welcome = async (json: string | null = "{}\0"): Promise<VfioUserClient> => {
@@ -232,8 +245,15 @@ describe("with any server", () => {
 
   test("no reply in time rejects; the late reply is swallowed and its id not used again meanwhile", async () => {
     const client = await welcome();
-    await expect(client.getInfo()).rejects.toMatchObject({ code: "VFU_TIMEOUT", errno: 110 });
+    const first = expect(client.getInfo()).rejects.toMatchObject({ code: "VFU_TIMEOUT", errno: 110 });
     const late = (await raw.receive())?.header.id ?? 0;
+    clock.pass(4999);
+    const second = client.getIrqInfo(0);
+    clock.pass(1);
+    await first;
+    const other = await raw.receive();
+    await raw.send(message(other?.header.id ?? 0, 7, fields(16, 1, 0, 1), { flags: 1 }));
+    expect(await second).toEqual({ flags: 1, count: 1 });
     const info = client.getInfo();
     const id = (await raw.receive())?.header.id ?? 0;
     expect(id).not.toBe(late);
@@ -282,7 +302,7 @@ describe("with any server", () => {
     raw.close();
   });
 
-  test("commands of a server other than DMA are ENOSYS; bad DMA messages EINVAL; posted ones are not answered", async () => {
+  test("server commands other than DMA are ENOSYS, bad DMA is EINVAL, posted ones are not answered", async () => {
     const client = await welcome();
     expect(await raw.errno(13)).toBe(38);
     expect(await raw.errno(11, new Uint8Array(15))).toBe(22);

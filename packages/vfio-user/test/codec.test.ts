@@ -1,5 +1,5 @@
-// Every message codec: golden bytes written from the specification's tables, round trips on random values, every truncation, and
-// what `invalid` says to reserved bits and impossible values.
+// Every message codec: golden bytes written from the specification's tables, round trips on random values, every
+// truncation, and what `invalid` says to reserved bits and impossible values.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// What the server answers to each command, byte by byte over a real socket: libvfio-user's own test list as far as a socket can show
-// it, with its errno values. Every refusal must also leave no fd behind.
+// What the server answers to each command, byte by byte over a real socket: libvfio-user's own test list as far as a
+// socket can show it, with its errno values. Every refusal must also leave no fd behind.
 
 import { closeFd, eventfd, eventfdRead, fdCount, memfdCreate, socketPair } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";

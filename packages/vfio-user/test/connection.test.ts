@@ -1,11 +1,23 @@
-// How a server treats connections: VERSION, messages torn and glued at every byte, one client at a time, peers that stay silent, do
-// not read or vanish at any instant, and socket files.
+// How a server treats connections: VERSION, messages torn and glued at every byte, one client at a time, peers that
+// stay silent, do not read or vanish at any instant, and socket files.
 
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { closeFd, eventfd, fdCount, memfdCreate, unixConnect, unixListen, watcherCount } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ServerOptions, VfioUserServer } from "../src/index.ts";
-import { concat, fields, gate, LogBook, message, newPath, RawPeer, TestDevice, until, versionBody } from "./support.ts";
+import {
+  concat,
+  fields,
+  gate,
+  LogBook,
+  ManualClock,
+  message,
+  newPath,
+  RawPeer,
+  TestDevice,
+  until,
+  versionBody,
+} from "./support.ts";
 
 const EBUSY = 16;
 const EINVAL = 22;
@@ -263,8 +275,11 @@ describe("one client at a time", () => {
   });
 
   test("a connection without VERSION is closed in time, and so is the oldest of too many", async () => {
-    const server = serve({ greetingTimeoutMs: 20 });
+    const clock = new ManualClock();
+    const server = serve({ clock });
     const silent = new RawPeer(server.sockAddr);
+    await until(() => server.stats.connections === 1);
+    clock.pass(10_000);
     expect(await silent.receive()).toBeNull();
     silent.close();
     const patient = serve();
@@ -334,15 +349,8 @@ describe("clients that leave", () => {
   });
 
   test("a callback that takes long is named in the log", async () => {
-    const server = serve({
-      clock: {
-        now: () => 0,
-        after(ms, callback) {
-          if (ms === 1000) setImmediate(callback);
-          return () => {};
-        },
-      },
-    });
+    const clock = new ManualClock();
+    const server = serve({ clock });
     const { promise, open } = gate();
     const peer = new RawPeer(server.sockAddr);
     await peer.greet();
@@ -350,6 +358,8 @@ describe("clients that leave", () => {
     await peer.send(message(1, 2, fields(32, 3, 0n, 0n, 0x1000n)));
     await until(() => device.calls.length > 1);
     peer.close();
+    await until(() => server.client === null);
+    clock.pass(1000);
     await until(() => log.lines.some((line) => line.startsWith("warning") && line.includes("DMA_MAP")));
     open();
     await until(() => device.calls.includes("disconnected"));

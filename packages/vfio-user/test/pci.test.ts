@@ -1,4 +1,5 @@
-// PCI configuration space against the PCI and PCI Express specifications: what a driver finds, what it may change, and what it cannot.
+// PCI configuration space against the PCI and PCI Express specifications: what a driver finds, what it may change, and
+// what it cannot.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

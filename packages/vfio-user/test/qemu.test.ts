@@ -1,5 +1,5 @@
-// Every message that QEMU sent for three real Linux guests, replayed to our server: each is answered, once, with success, with its id,
-// and never by more bytes than QEMU has room for. The recording is fixtures/qemu-guests.txt.
+// Every message that QEMU sent for three real Linux guests, replayed to our server: each is answered, once, with
+// success, with its id, and never by more bytes than QEMU has room for. The recording is fixtures/qemu-guests.txt.
 
 import { readFileSync } from "node:fs";
 import { closeFd, eventfd, fdCount, memfdCreate } from "@emudev/linux";
@@ -141,7 +141,7 @@ test("the recording is whole: three guests, ids in order, every command that QEM
   }
 });
 
-test("a mappable BAR: QEMU's first question has no room for the capability, its second one gets it with one fd", async () => {
+test("a mappable BAR: QEMU's first question has no room for the capability, its second gets it, with an fd", async () => {
   const bar = memfdCreate("bar0", 0x10000);
   device.regions = [
     { ...device.regions[0], index: 0, size: 0x10000, flags: 3, mmap: () => ({ fd: bar, areas: AREAS }) },

@@ -1,10 +1,11 @@
-// Test peers: a device that records every callback, and a raw socket end that sends and reads bytes as they are, so that a test can
-// play any client or server. Everything is real: unix sockets, memfds, eventfds.
+// Test peers: a device that records every callback, and a raw socket end that sends and reads bytes as they are, so
+// that a test can play any client or server. Everything is real: unix sockets, memfds, eventfds.
 
 import { mkdirSync } from "node:fs";
 import { closeFd, SocketMessenger, unixConnect, watch } from "@emudev/linux";
 import {
   type ClientInfo,
+  type Clock,
   type DmaRegion,
   IRQ_FLAG,
   type Log,
@@ -33,6 +34,29 @@ export class LogBook implements Log {
   }
 }
 
+/** Time that passes when a test says so. */
+export class ManualClock implements Clock {
+  #now = 0;
+  #timers = new Set<{ at: number; callback: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const timer = { at: this.#now + ms, callback };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+
+  pass(ms: number): void {
+    this.#now += ms;
+    for (const timer of [...this.#timers]) {
+      if (timer.at <= this.#now && this.#timers.delete(timer)) timer.callback();
+    }
+  }
+}
+
 /** A promise and the function that resolves it. */
 export function gate(): { promise: Promise<void>; open: () => void } {
   let open = (): void => {};
@@ -44,7 +68,10 @@ export function gate(): { promise: Promise<void>; open: () => void } {
 
 export const BAR0_BYTES = 0x10000;
 
-/** BAR0 is plain memory, BAR3 holds an MSI-X table, region 7 is configuration space. `hooks` replace or delay callbacks. */
+/**
+ * BAR0 is plain memory, BAR3 holds an MSI-X table, region 7 is configuration space. `hooks` replace or delay
+ * callbacks.
+ */
 export class TestDevice implements VfioUserDevice {
   info = { resettable: true };
   calls: string[] = [];

@@ -1,6 +1,6 @@
-// One registered socket of the original interface, as a device for VfioUserServer: it keeps the memory table and the eventfds, and
-// turns what the client does into the application's notifications. A device is "ready", and newDevice is called, once a
-// client has mapped memory and, if the device has INTx, MSI or MSI-X vectors, bound one of them.
+// One registered socket of the original interface, as a device for VfioUserServer: it keeps the memory table and the
+// eventfds, and turns what the client does into the application's notifications. A device is "ready", and newDevice is
+// called, once a client has mapped memory and, if the device has INTx, MSI or MSI-X vectors, bound one of them.
 
 import { closeFd } from "@emudev/linux";
 import type { Log } from "../environment.ts";

@@ -1,9 +1,10 @@
-// The original library's server functions under their own names: a socket is registered, described, started; afterwards the device has
-// an id. One process serves as many sockets as it likes, all on its event loop. Every function throws VfioUserError where the
-// original returned -1 or NULL. New devices are better written against VfioUserServer; this is for code that follows the RFC.
+// The original library's server functions under their own names: a socket is registered, described, started;
+// afterwards the device has an id. One process serves as many sockets as it likes, all on its event loop. Every
+// function throws VfioUserError where the original returned -1 or NULL. New devices are better written against
+// VfioUserServer; this is for code that follows the RFC.
 
 import { mapAnywhere } from "@emudev/linux";
-import { SILENT } from "../environment.ts";
+import { type Log, SILENT } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
 import { VfioUserServer } from "../server/server.ts";
 import { ERRNO } from "../wire/constants.ts";
@@ -25,6 +26,7 @@ interface Registration {
   sockAddr: string;
   ops: NotifyOps;
   options: RegisterOptions;
+  log: Log;
   information: Partial<Information>;
   running: { server: VfioUserServer; device: RegisteredDevice } | null;
 }
@@ -32,13 +34,15 @@ interface Registration {
 const registrations = new Map<string, Registration>();
 const MAPPER: MemoryMapper = { map: mapAnywhere };
 
-/** Returns the device id that the notifications carry: the lowest that is free. @throws when the address is registered. */
-export function register(sockAddr: string, ops: NotifyOps, options: RegisterOptions = {}): number {
+/**
+ * Returns the device id that the notifications carry: the lowest that is free. @throws when the address is registered.
+ */
+export function register(sockAddr: string, ops: NotifyOps, log: Log = SILENT, options: RegisterOptions = {}): number {
   if (registrations.has(sockAddr)) throw stateError(ERRNO.EEXIST, `${sockAddr} is registered already`);
   const taken = new Set([...registrations.values()].map((registration) => registration.devId));
   let devId = 0;
   while (taken.has(devId)) devId++;
-  registrations.set(sockAddr, { devId, sockAddr, ops, options, information: {}, running: null });
+  registrations.set(sockAddr, { devId, sockAddr, ops, options, information: {}, running: null, log });
   return devId;
 }
 
@@ -49,15 +53,16 @@ export async function unregister(sockAddr: string): Promise<void> {
   registrations.delete(sockAddr);
 }
 
-/** Listens. Device, region and interrupt information must have been set. @throws also what VfioUserServer.start throws. */
+/**
+ * Listens. Device, region and interrupt information must have been set. @throws also what VfioUserServer.start throws.
+ */
 export function start(sockAddr: string): void {
-  const { devId, ops, options, information } = idle(sockAddr);
+  const { devId, ops, options, information, log } = idle(sockAddr);
   const { devInfo, regInfo, irqInfo, resources = [] } = information;
   if (devInfo === undefined || regInfo === undefined || irqInfo === undefined) {
     throw stateError(ERRNO.EINVAL, `${sockAddr}: setDevInfo, setRegInfo and setIrqInfo come before start`);
   }
   const mapper = options.mapper ?? MAPPER;
-  const log = options.log ?? SILENT;
   const device = new RegisteredDevice(devId, ops, { devInfo, regInfo, irqInfo, resources }, mapper, log);
   const server = new VfioUserServer(sockAddr, device, { log, clock: options.clock });
   try {

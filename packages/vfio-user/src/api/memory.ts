@@ -1,5 +1,5 @@
-// The memory table of one device of the original interface: each region of the client that came with an fd is mapped whole, rounded
-// to the file's block size; the others are listed without an address. Used by api/device.ts.
+// The memory table of one device of the original interface: each region of the client that came with an fd is mapped
+// whole, rounded to the file's block size; the others are listed without an address. Used by api/device.ts.
 
 import { closeFd, fileStat } from "@emudev/linux";
 import type { DmaRegion } from "../server/device.ts";

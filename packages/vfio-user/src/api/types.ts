@@ -1,10 +1,12 @@
-// The data of the original library's server interface (librte_vfio_user, DPDK RFC of 2020), in camelCase. Guest addresses and sizes
-// are bigint; failures are thrown as VfioUserError instead of -1 or NULL. What its successors added (rw callbacks, lockDp,
-// resetDevice) is here, too.
+// The data of the original library's server interface (librte_vfio_user, DPDK RFC of 2020), in camelCase. Guest
+// addresses and sizes are bigint; failures are thrown as VfioUserError instead of -1 or NULL. What its successors
+// added (rw callbacks, lockDp, resetDevice) is here, too.
 
-import type { Clock, Log } from "../environment.ts";
+import type { Clock } from "../environment.ts";
 
-/** What the application is told about a device. Each may return a promise; the client's command is answered after it. */
+/**
+ * What the application is told about a device. Each may return a promise; the client's command is answered after it.
+ */
 export interface NotifyOps {
   /** A client is there, with memory and (if the device has any) interrupts: the data path may start. */
   newDevice?(devId: number): void | Promise<void>;
@@ -30,7 +32,10 @@ export interface RegInfo {
   size: number;
   /** REGION_FLAG.READ and REGION_FLAG.WRITE. */
   flags: number;
-  /** Serves accesses; takes precedence over a resource. For a write `buf` holds the data, for a read it is to be filled. */
+  /**
+   * Serves accesses; takes precedence over a resource. For a write `buf` holds the data, for a read it is to be
+   * filled.
+   */
   rw?(reg: RegInfo, buf: Uint8Array, count: number, pos: number, isWrite: boolean): void | Promise<void>;
 }
 
@@ -87,7 +92,6 @@ export interface Mapped {
 }
 
 export interface RegisterOptions {
-  log?: Log;
   clock?: Clock;
   mapper?: MemoryMapper;
 }

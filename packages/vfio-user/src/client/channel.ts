@@ -1,5 +1,6 @@
-// The client's side of one connection: commands out, replies matched to them by id, and the server's own commands (DMA_READ and
-// DMA_WRITE) handed to handlers and answered. Knows no command's meaning but these two; client.ts has the rest.
+// The client's side of one connection: commands out, replies matched to them by id, and the server's own commands
+// (DMA_READ and DMA_WRITE) handed to handlers and answered. Knows no command's meaning but these two; client.ts has
+// the rest.
 
 import { closeFd } from "@emudev/linux";
 import type { Clock, Log } from "../environment.ts";

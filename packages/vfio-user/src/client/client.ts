@@ -1,5 +1,6 @@
-// A vfio-user client: what QEMU is to a device, as an object. Commands may be issued without waiting for earlier ones; each
-// promise settles with its own reply. Used by drivers that run without a guest (iavf-ethdev), by tools and by tests.
+// A vfio-user client: what QEMU is to a device, as an object. Commands may be issued without waiting for earlier ones;
+// each promise settles with its own reply. Used by drivers that run without a guest (iavf-ethdev), by tools and by
+// tests.
 
 import { closeFd } from "@emudev/linux";
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";

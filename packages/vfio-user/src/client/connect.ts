@@ -1,4 +1,5 @@
-// Getting a client connected: the socket, waiting for a server that is not up yet if that is wanted, and the exchange of VERSION.
+// Getting a client connected: the socket, waiting for a server that is not up yet if that is wanted, and the exchange
+// of VERSION.
 
 import { unixConnect } from "@emudev/linux";
 import type { Clock } from "../environment.ts";
@@ -31,7 +32,9 @@ function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 }
 
-/** Exchanges VERSION. @throws VfioUserError: EBUSY when another client has the device, VFU_PROTOCOL for a bad answer. */
+/**
+ * Exchanges VERSION. @throws VfioUserError: EBUSY when another client has the device, VFU_PROTOCOL for a bad answer.
+ */
 export async function greet(
   channel: ClientChannel,
   own: { maxDataXferSize: number },

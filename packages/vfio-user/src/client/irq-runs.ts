@@ -1,5 +1,5 @@
-// How a list of eventfds is divided over DEVICE_SET_IRQS messages: each has only bound vectors or only unbound ones, and no
-// more fds than the server takes with one message, as QEMU does it.
+// How a list of eventfds is divided over DEVICE_SET_IRQS messages: each has only bound vectors or only unbound ones,
+// and no more fds than the server takes with one message, as QEMU does it.
 
 export interface IrqRun {
   /** Position of the first vector in the list. */

@@ -1,6 +1,6 @@
-// PCI configuration space (region 7) of a device: a type 0 header with BARs, and the capabilities PM, PCI Express and MSI-X. Reads
-// and writes of any size at any offset act on bytes, as a bus with byte enables does; bits that a driver may not change keep
-// their value. A device calls `read` and `write` from its regionRead and regionWrite.
+// PCI configuration space (region 7) of a device: a type 0 header with BARs, and the capabilities PM, PCI Express and
+// MSI-X. Reads and writes of any size at any offset act on bytes, as a bus with byte enables does; bits that a driver
+// may not change keep their value. A device calls `read` and `write` from its regionRead and regionWrite.
 
 import { refusal } from "../errors.ts";
 import type { RegionSpec } from "../server/device.ts";

@@ -1,5 +1,6 @@
-// The bytes of a configuration space after reset, and for every bit who may change it: `writable` by the driver, `clears` by writing
-// 1. Everything else is read-only, which also makes BAR sizing work: the address bits below a BAR's size never change.
+// The bytes of a configuration space after reset, and for every bit who may change it: `writable` by the driver,
+// `clears` by writing 1. Everything else is read-only, which also makes BAR sizing work: the address bits below a
+// BAR's size never change.
 
 import {
   BAR_TYPE,

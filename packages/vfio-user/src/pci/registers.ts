@@ -1,5 +1,6 @@
-// Offsets and bits of PCI configuration space: the type 0 header and the capabilities that config.ts can make (PCI Local Bus 3.0
-// chapter 6, PCI Power Management 1.2, PCI Express Base 3.0 section 7.8, MSI-X in PCI Local Bus 3.0 section 6.8.2).
+// Offsets and bits of PCI configuration space: the type 0 header and the capabilities that config.ts can make (PCI
+// Local Bus 3.0 chapter 6, PCI Power Management 1.2, PCI Express Base 3.0 section 7.8, MSI-X in PCI Local Bus 3.0
+// section 6.8.2).
 
 /** Type 0 header, byte offsets. */
 export const HEADER = {

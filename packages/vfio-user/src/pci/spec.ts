@@ -1,5 +1,5 @@
-// How a device declares its configuration space: one object, checked when the space is made. A wrong declaration is a bug of the
-// device's author and throws at once.
+// How a device declares its configuration space: one object, checked when the space is made. A wrong declaration is a
+// bug of the device's author and throws at once.
 
 import { VfioUserError } from "../errors.ts";
 import { ERRNO } from "../wire/constants.ts";
@@ -47,7 +47,9 @@ export interface PciConfigSpec {
   pm?: Placed;
   pcie?: PcieSpec;
   msix?: MsixSpec;
-  /** The driver asked for a Function Level Reset. The space is reset already; the write is answered when this resolves. */
+  /**
+   * The driver asked for a Function Level Reset. The space is reset already; the write is answered when this resolves.
+   */
   onFlr?: () => void | Promise<void>;
   /** MSI-X was enabled, disabled, masked or unmasked as a whole. */
   onMsix?: (state: { enabled: boolean; masked: boolean }) => void;

@@ -1,6 +1,6 @@
-// What happens after a client has left, at whatever instant: callbacks that still run come to their end, then its memory maps go, then
-// its interrupts, then the device is reset, each through the device's own callbacks and each awaited. A callback that
-// fails is logged and the rest goes on: the next client must find a clean device.
+// What happens after a client has left, at whatever instant: callbacks that still run come to their end, then its
+// memory maps go, then its interrupts, then the device is reset, each through the device's own callbacks and each
+// awaited. A callback that fails is logged and the rest goes on: the next client must find a clean device.
 
 import type { Clock, Log } from "../environment.ts";
 import { unmapAll } from "./commands/dma.ts";

@@ -1,11 +1,11 @@
-// What a device is to the server: an object with regions, interrupts and callbacks. Nothing here knows PCI beyond the region and
-// interrupt numbers; pci/config.ts makes the configuration space (region 7) of those that are PCI. Implemented by device
-// models, called by server/commands/.
+// What a device is to the server: an object with regions, interrupts and callbacks. Nothing here knows PCI beyond the
+// region and interrupt numbers; pci/config.ts makes the configuration space (region 7) of those that are PCI.
+// Implemented by device models, called by server/commands/.
 //
-// A callback may return a promise: the reply goes out when it resolves, and commands behind it wait (server/order.ts says which
-// do not). It refuses by throwing `refusal(errno, message)`; any other error is logged as a bug and answered with EIO.
-// While a client waits for a reply it may be unable to answer DMA messages (QEMU is), so a callback whose reply is waited
-// for must not await dmaRead or dmaWrite of the server: start that work and return.
+// A callback may return a promise: the reply goes out when it resolves, and commands behind it wait (server/order.ts
+// says which do not). It refuses by throwing `refusal(errno, message)`; any other error is logged as a bug and
+// answered with EIO. While a client waits for a reply it may be unable to answer DMA messages (QEMU is), so a callback
+// whose reply is waited for must not await dmaRead or dmaWrite of the server: start that work and return.
 
 import type { Capabilities } from "../wire/version.ts";
 
@@ -71,8 +71,8 @@ export interface VfioUserDevice {
   /** UNMAP_ALL, and a client that left. Default: dmaUnmap for each. */
   dmaUnmapAll?(): Result;
   /**
-   * Vectors start.. of an index get these eventfds; -1 unbinds. Ownership passes to the callback, also when it throws; it closes
-   * what it had before. Without this callback the server keeps and closes them, and `irqTrigger` uses them.
+   * Vectors start.. of an index get these eventfds; -1 unbinds. Ownership passes to the callback, also when it throws;
+   * it closes what it had before. Without this callback the server keeps and closes them, and `irqTrigger` uses them.
    */
   setIrqs?(index: number, start: number, fds: readonly number[]): Result;
   /** The client asks for an interrupt as if the device had raised it. Default: the vector's eventfd is written. */

@@ -1,6 +1,6 @@
-// DMA by messages: DMA_READ and DMA_WRITE from the server to its client, for memory that came without an fd. Transfers larger than the
-// client takes at once are split and go one after the other, in ascending order. Replies are matched by id and settled as
-// they arrive, whatever commands wait meanwhile.
+// DMA by messages: DMA_READ and DMA_WRITE from the server to its client, for memory that came without an fd. Transfers
+// larger than the client takes at once are split and go one after the other, in ascending order. Replies are matched
+// by id and settled as they arrive, whatever commands wait meanwhile.
 
 import { closeFd } from "@emudev/linux";
 import type { Clock } from "../environment.ts";
@@ -36,7 +36,10 @@ export class DmaChannel {
     return this.#pending.size;
   }
 
-  /** @throws VfioUserError with the client's errno, VFU_TIMEOUT, VFU_CLOSED, or VFU_PROTOCOL for a reply that is too short. */
+  /**
+   * @throws VfioUserError with the client's errno, VFU_TIMEOUT, VFU_CLOSED, or VFU_PROTOCOL for a reply that is too
+   * short.
+   */
   async read(iova: bigint, bytes: number): Promise<Uint8Array> {
     const into = new Uint8Array(bytes);
     for (let at = 0; at < bytes; at += this.#options.maxCount) {

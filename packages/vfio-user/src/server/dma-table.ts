@@ -1,5 +1,6 @@
-// The DMA regions of one client: which are mapped, whether a new one may be, and whether an unmap names one. Regions never
-// overlap, so they stand sorted by address. The device has the memory itself; this is the protocol's bookkeeping.
+// The DMA regions of one client: which are mapped, whether a new one may be, and whether an unmap names one. Regions
+// never overlap, so they stand sorted by address. The device has the memory itself; this is the protocol's
+// bookkeeping.
 
 import { type FileStat, fileStat } from "@emudev/linux";
 import { refusal } from "../errors.ts";
@@ -33,8 +34,9 @@ export class DmaTable {
   }
 
   /**
-   * Judges a new region. "same": it is mapped already, exactly so. Otherwise the region is entered, and must be removed again
-   * when the device refuses it. Throws a refusal: EEXIST for any overlap, ENOSPC, or EINVAL for an fd that cannot be mapped.
+   * Judges a new region. "same": it is mapped already, exactly so. Otherwise the region is entered, and must be
+   * removed again when the device refuses it. Throws a refusal: EEXIST for any overlap, ENOSPC, or EINVAL for an fd
+   * that cannot be mapped.
    */
   enter(region: DmaRegion): "same" | "new" {
     if (region.size > MAX_DMA_REGION_SIZE) throw refusal(ERRNO.ENOSPC, `a region of ${region.size} bytes is too large`);
@@ -92,7 +94,9 @@ function isSame(a: Entry, b: Entry): boolean {
   );
 }
 
-/** A file that can be mapped and is long enough; anything else that a peer sends would fail later, or kill by SIGBUS. */
+/**
+ * A file that can be mapped and is long enough; anything else that a peer sends would fail later, or kill by SIGBUS.
+ */
 function fileOf(region: DmaRegion): string {
   const stat: FileStat = fileStat(region.fd);
   if (stat.type !== "file" && stat.type !== "char") throw refusal(ERRNO.EINVAL, `a ${stat.type} cannot be mapped`);

@@ -1,5 +1,5 @@
-// The server's half of VERSION: what a client's first message must be, and the answer. QEMU takes no answer without JSON and none
-// longer than its own message, so the JSON is always there and always short.
+// The server's half of VERSION: what a client's first message must be, and the answer. QEMU takes no answer without
+// JSON and none longer than its own message, so the JSON is always there and always short.
 
 import { refusal } from "../errors.ts";
 import type { Message } from "../transport/connection.ts";

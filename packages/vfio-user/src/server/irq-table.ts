@@ -1,5 +1,5 @@
-// The eventfds of one client's interrupts, by index and vector. Who closes them depends on the device: with a setIrqs callback
-// they are its own and this table only remembers the numbers, without it the table owns them.
+// The eventfds of one client's interrupts, by index and vector. Who closes them depends on the device: with a setIrqs
+// callback they are its own and this table only remembers the numbers, without it the table owns them.
 
 import { closeFd, eventfdWrite } from "@emudev/linux";
 import { PCI_IRQ } from "../wire/constants.ts";

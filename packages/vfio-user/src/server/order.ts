@@ -1,9 +1,9 @@
-// The order in which commands of one client take effect. Commands start in the order of arrival, and one starts when its predecessor
-// has finished: the specification's rule. There is one exception, without which both sides could wait for each other for
-// ever: while an answer to one of our DMA messages is outstanding, the client may be blocked on a command that is still
-// queued here (a vCPU in a register read), so then the next commands start although earlier ones are unfinished. What an
-// unfinished command still does then comes after what overtook it started, as with real hardware. Commands that change
-// memory, interrupts or the whole device ("control") never overtake one another.
+// The order in which commands of one client take effect. Commands start in the order of arrival, and one starts when
+// its predecessor has finished: the specification's rule. There is one exception, without which both sides could wait
+// for each other for ever: while an answer to one of our DMA messages is outstanding, the client may be blocked on a
+// command that is still queued here (a vCPU in a register read), so then the next commands start although earlier ones
+// are unfinished. What an unfinished command still does then comes after what overtook it started, as with real
+// hardware. Commands that change memory, interrupts or the whole device ("control") never overtake one another.
 
 export interface Work {
   control: boolean;

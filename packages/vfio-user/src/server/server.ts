@@ -1,6 +1,6 @@
-// A device behind a socket: listens, gives the device to one client at a time, cleans up after it and gives it to the next.
-// While one client has the device, others are told EBUSY; while one is being cleaned up after, others wait. This is the
-// class that device models use; api/ has the original library's interface on top of it.
+// A device behind a socket: listens, gives the device to one client at a time, cleans up after it and gives it to the
+// next. While one client has the device, others are told EBUSY; while one is being cleaned up after, others wait. This
+// is the class that device models use; api/ has the original library's interface on top of it.
 
 import { closeFd, peerCredentials, unixAccept, type Watcher, watch } from "@emudev/linux";
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
@@ -67,7 +67,9 @@ export class VfioUserServer {
     };
   }
 
-  /** Listens. @throws VfioUserError VFU_ADDRESS (EADDRINUSE: somebody listens there), VFU_STATE when started already. */
+  /**
+   * Listens. @throws VfioUserError VFU_ADDRESS (EADDRINUSE: somebody listens there), VFU_STATE when started already.
+   */
   start(): void {
     if (this.#listening !== null) {
       throw new VfioUserError("VFU_STATE", ERRNO.EBUSY, `the server at ${this.sockAddr} is started already`);
@@ -77,7 +79,9 @@ export class VfioUserServer {
     this.#watcher = watch(this.#listening.fd, { readable: true }, () => this.#accept());
   }
 
-  /** Stops listening, ends every connection and resolves when the device is cleaned up; the socket file is gone then. */
+  /**
+   * Stops listening, ends every connection and resolves when the device is cleaned up; the socket file is gone then.
+   */
   async stop(): Promise<void> {
     this.#watcher?.close();
     this.#watcher = null;
@@ -142,7 +146,14 @@ export class VfioUserServer {
 
   #welcome(fd: number): void {
     this.stats.connections++;
-    const session = new Session(fd, peerCredentials(fd), this.#host);
+    let session: Session;
+    try {
+      session = new Session(fd, peerCredentials(fd), this.#host);
+    } catch (error) {
+      this.#log.error(`${this.sockAddr}: a connection cannot be served: ${(error as Error).message}`);
+      closeFd(fd);
+      return;
+    }
     const cancel = this.#clock.after(this.#options.greetingTimeoutMs ?? 10_000, () => {
       if (!session.greeted) session.connection.close(protocolError(ERRNO.ETIMEDOUT, "no VERSION in time"));
     });
@@ -161,9 +172,8 @@ export class VfioUserServer {
       this.#admit(session);
     } else {
       this.stats.busy++;
-      this.#log.notice(
-        `${this.sockAddr}: client ${session.peer.pid} is refused, the device is in use by client ${this.#holder.peer.pid}`,
-      );
+      const holder = this.#holder.peer.pid;
+      this.#log.notice(`${this.sockAddr}: client ${session.peer.pid} is refused: in use by client ${holder}`);
       session.refuse(ERRNO.EBUSY);
     }
   }

@@ -1,6 +1,7 @@
-// One connection of a server, from accept to end: VERSION first, then commands in order, each answered once. The session
-// turns messages into work, results into replies, and whatever is thrown into an errno. It does not decide who may have the
-// device: that is the server's (server.ts), which admits a session after its VERSION and cleans up after it.
+// One connection of a server, from accept to end: VERSION first, then commands in order, each answered once. The
+// session turns messages into work, results into replies, and whatever is thrown into an errno. It does not decide who
+// may have the device: that is the server's (server.ts), which admits a session after its VERSION and cleans up after
+// it.
 
 import type { Clock, Log } from "../environment.ts";
 import { errnoOf, isExpected, protocolError, refusal, VfioUserError } from "../errors.ts";
@@ -103,13 +104,13 @@ export class Session {
       },
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
+    const { id, body } = answerVersion(this.#greeting as Greeting, maxDmaMaps);
+    this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body);
     try {
       device.connected?.(client);
     } catch (error) {
       this.#host.log.error(`connected failed in the device: ${(error as Error)?.stack ?? error}`);
     }
-    const { id, body } = answerVersion(this.#greeting as Greeting, maxDmaMaps);
-    this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body);
     this.connection.resume();
   }
 

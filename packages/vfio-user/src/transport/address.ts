@@ -1,5 +1,5 @@
-// The socket file of a server: made, taken over when it is stale, refused when somebody listens on it, and removed at the
-// end only if it is still the same file. A file that is no socket is never touched.
+// The socket file of a server: made, taken over when it is stale, refused when somebody listens on it, and removed at
+// the end only if it is still the same file. A file that is no socket is never touched.
 
 import { lstatSync, unlinkSync } from "node:fs";
 import { closeFd, unixConnect, unixListen } from "@emudev/linux";
@@ -15,7 +15,9 @@ export interface Listening {
 /** Connections that the kernel holds while the event loop is busy. */
 const BACKLOG = 64;
 
-/** Listens at `path`. Throws VfioUserError VFU_ADDRESS: EADDRINUSE when someone is there, else the errno of the call. */
+/**
+ * Listens at `path`. Throws VfioUserError VFU_ADDRESS: EADDRINUSE when someone is there, else the errno of the call.
+ */
 export function listenAt(path: string): Listening {
   removeStale(path);
   const fd = call(() => unixListen(path, BACKLOG), `cannot listen at ${path}`);

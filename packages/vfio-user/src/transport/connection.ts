@@ -1,7 +1,7 @@
-// One vfio-user socket, seen from either end: whole messages in, whole messages out, never blocking. A message is read as
-// exactly 16 header bytes, then exactly its body, because the kernel hands over fds with the first byte of a segment: a larger
-// read would take the next message's fds for this one's. Nothing that a peer sends can make it hold more than one message and
-// one bounded send queue. Used by server/session.ts and client/client.ts.
+// One vfio-user socket, seen from either end: whole messages in, whole messages out, never blocking. A message is read
+// as exactly 16 header bytes, then exactly its body, because the kernel hands over fds with the first byte of a
+// segment: a larger read would take the next message's fds for this one's. Nothing that a peer sends can make it hold
+// more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
 
 import { closeFd, SocketMessenger, type Watcher, watch } from "@emudev/linux";
 import { protocolError } from "../errors.ts";
@@ -85,9 +85,9 @@ export class Connection {
   }
 
   /**
-   * Sends header and body in one message, with fds attached to its first byte. The body is copied, and fds that have to wait
-   * are duplicated, so both stay the caller's. False when the connection is closed, or closes because the peer has let
-   * more than maxQueuedBytes pile up.
+   * Sends header and body in one message, with fds attached to its first byte. The body is copied, and fds that have
+   * to wait are duplicated, so both stay the caller's. False when the connection is closed, or closes because the peer
+   * has let more than maxQueuedBytes pile up.
    */
   send(id: number, command: number, flags: number, error: number, body?: Uint8Array, fds?: readonly number[]): boolean {
     if (!this.#open) return false;

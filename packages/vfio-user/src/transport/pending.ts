@@ -1,5 +1,6 @@
-// The commands that one end has sent and the other has not answered: message ids, time-outs, and what to do with a reply. Ids
-// belong to the sender, so the server's DMA accesses and the client's commands each have a table of their own.
+// The commands that one end has sent and the other has not answered: message ids, time-outs, and what to do with a
+// reply. Ids belong to the sender, so the server's DMA accesses and the client's commands each have a table of their
+// own.
 
 import { errnoName } from "@emudev/linux";
 import type { Clock } from "../environment.ts";

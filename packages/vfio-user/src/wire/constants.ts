@@ -32,7 +32,9 @@ export function commandName(command: number): string {
 export const FLAG = { TYPE_MASK: 0xf, COMMAND: 0, REPLY: 1, NO_REPLY: 0x10, ERROR: 0x20 } as const;
 
 export const VERSION_MAJOR = 0;
-/** 2 is today's text. What differs between minors is negotiated by capabilities, so a lower one needs no special case. */
+/**
+ * 2 is today's text. What differs between minors is negotiated by capabilities, so a lower one needs no special case.
+ */
 export const VERSION_MINOR = 2;
 
 /** Largest count of one REGION or DMA access that we accept, and the protocol's default (max_data_xfer_size). */

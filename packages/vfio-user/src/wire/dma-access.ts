@@ -1,6 +1,6 @@
-// DMA_READ (11) and DMA_WRITE (12), server to client: address and count as u64 each (early drafts had a u32 count), data
-// behind them in write requests and read replies. A reply to DMA_WRITE echoes the head; clients that answer with the bare
-// header, or with the 12 bytes of the specification's table, are accepted.
+// DMA_READ (11) and DMA_WRITE (12), server to client: address and count as u64 each (early drafts had a u32 count),
+// data behind them in write requests and read replies. A reply to DMA_WRITE echoes the head; clients that answer with
+// the bare header, or with the 12 bytes of the specification's table, are accepted.
 
 export const SIZE = 16;
 

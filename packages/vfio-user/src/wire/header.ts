@@ -1,5 +1,6 @@
 // The 16-byte header in front of every message (specification, section Header). Used by transport/connection.ts for
-// all that is sent and received. `size` counts the header itself; `error` is an errno, in replies that carry FLAG.ERROR.
+// all that is sent and received. `size` counts the header itself; `error` is an errno, in replies that carry
+// FLAG.ERROR.
 
 import { FLAG } from "./constants.ts";
 

@@ -1,5 +1,5 @@
-// Every message of the protocol as a codec: SIZE (bytes of the fixed part), encodeInto, decode (null when cut short) and
-// invalid (a sentence, or null). Payload offsets are behind the header.
+// Every message of the protocol as a codec: SIZE (bytes of the fixed part), encodeInto, decode (null when cut short)
+// and invalid (a sentence, or null). Payload offsets are behind the header.
 
 export * as deviceInfo from "./device-info.ts";
 export * as dmaAccess from "./dma-access.ts";

@@ -1,6 +1,7 @@
-// DEVICE_GET_REGION_INFO (5). The request is the 32-byte head with argsz and index set; the reply is the head, followed by a
-// chain of capabilities when argsz has room for them. Only the sparse mmap capability is written here; in a chain from
-// another server, others are passed over. Region sizes and offsets are u64 on the wire and bigint here.
+// DEVICE_GET_REGION_INFO (5). The request is the 32-byte head with argsz and index set; the reply is the head,
+// followed by a chain of capabilities when argsz has room for them. Only the sparse mmap capability is written here;
+// in a chain from another server, others are passed over. Region sizes and offsets are u64 on the wire and bigint
+// here.
 
 import { REGION_CAP, REGION_FLAG } from "./constants.ts";
 

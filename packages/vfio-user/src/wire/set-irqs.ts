@@ -1,6 +1,6 @@
 // DEVICE_SET_IRQS (8): binds, unbinds, masks or triggers a range of one interrupt index. Exactly one data flag and one
-// action flag are set; eventfds come as fds with the message, booleans as one byte each behind the 20-byte head.
-// The reply has no payload. The rules are those of libvfio-user, except that disabling an index without vectors succeeds.
+// action flag are set; eventfds come as fds with the message, booleans as one byte each behind the 20-byte head. The
+// reply has no payload. The rules are those of libvfio-user, except that disabling an index without vectors succeeds.
 
 import { IRQ_SET, PCI_IRQ } from "./constants.ts";
 

@@ -1,6 +1,7 @@
 // VERSION (1), the first message of a connection: major and minor, then optionally a NUL-terminated JSON object with
-// capabilities. A missing capability has the protocol's default. Numbers and rules are those of the specification's table and of
-// libvfio-user's negotiation tests; unknown keys are passed over. Called by server/greeting.ts and client/client.ts.
+// capabilities. A missing capability has the protocol's default. Numbers and rules are those of the specification's
+// table and of libvfio-user's negotiation tests; unknown keys are passed over. Called by server/greeting.ts and
+// client/client.ts.
 
 import {
   DEFAULT_MAX_DMA_MAPS,
@@ -115,7 +116,8 @@ function wrongNumber(caps: Json): string | null {
   if (!isIntegerIn(caps.max_msg_fds, 0, MSG_FDS_LIMIT)) return `max_msg_fds is not an integer in 0..${MSG_FDS_LIMIT}`;
   if (!isIntegerIn(caps.max_data_xfer_size, 1)) return "max_data_xfer_size is not a positive integer";
   if (!isIntegerIn(caps.max_dma_maps, 0)) return "max_dma_maps is not an integer";
-  // A bitmap of page sizes may have its highest bits set, which no JavaScript integer holds exactly: any number will do.
+  // A bitmap of page sizes may have its highest bits set, which no JavaScript integer holds exactly: any number will
+  // do.
   if (caps.pgsizes !== undefined && !(typeof caps.pgsizes === "number" && caps.pgsizes >= 0)) {
     return "pgsizes is not a number";
   }

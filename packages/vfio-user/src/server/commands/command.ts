@@ -1,6 +1,6 @@
-// What one command of the protocol is to the session: how to read its payload and how to carry it out. commands/index.ts has
-// the table. `parse` sees only the message and what never changes about the device; whatever depends on what earlier
-// commands did is judged in `run`, which the session calls in order.
+// What one command of the protocol is to the session: how to read its payload and how to carry it out.
+// commands/index.ts has the table. `parse` sees only the message and what never changes about the device; whatever
+// depends on what earlier commands did is judged in `run`, which the session calls in order.
 
 import { closeFd } from "@emudev/linux";
 import { refusal } from "../../errors.ts";
@@ -49,9 +49,13 @@ export function check(fault: string | null): void {
   if (fault !== null) throw refusal(ERRNO.EINVAL, fault);
 }
 
-/** Goes on with `next` now, or when a callback's promise has resolved. */
-export function after<T>(result: void | Promise<void>, next: () => T): T | Promise<T> {
-  return result === undefined ? next() : result.then(next);
+/** Goes on with `next` now, or when a callback's promise has resolved. What else a callback returns means nothing. */
+export function after<T>(result: unknown, next: () => T): T | Promise<T> {
+  return isPromise(result) ? Promise.resolve(result).then(next) : next();
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
 export function closeAll(fds: readonly number[]): void {

@@ -1,5 +1,6 @@
-// DMA_MAP and DMA_UNMAP: the client's memory comes and goes. The device is asked only about regions that are possible at all
-// (dma-table.ts), and no reply leaves before it is done with a region, so that the client may reuse the memory at once.
+// DMA_MAP and DMA_UNMAP: the client's memory comes and goes. The device is asked only about regions that are possible
+// at all (dma-table.ts), and no reply leaves before it is done with a region, so that the client may reuse the memory
+// at once.
 
 import { closeFd } from "@emudev/linux";
 import { refusal } from "../../errors.ts";
@@ -30,8 +31,8 @@ export const dmaMapCommand: Command<DmaRegion> = {
       throw error;
     };
     try {
-      const result = device.dmaMap(region);
-      return result === undefined ? EMPTY : result.then(() => EMPTY, giveUp);
+      const result = after(device.dmaMap(region), () => EMPTY);
+      return result instanceof Promise ? result.catch(giveUp) : result;
     } catch (error) {
       return giveUp(error);
     }

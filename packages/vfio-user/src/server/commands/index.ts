@@ -1,5 +1,6 @@
-// The commands that a server answers, by number. What is not here (GET_REGION_IO_FDS, REGION_WRITE_MULTI, DEVICE_FEATURE and the
-// migration data commands) is never offered in VERSION and is answered with EINVAL, as any unknown number.
+// The commands that a server answers, by number. What is not here (GET_REGION_IO_FDS, REGION_WRITE_MULTI,
+// DEVICE_FEATURE and the migration data commands) is never offered in VERSION and is answered with EINVAL, as any
+// unknown number.
 
 import { COMMAND } from "../../wire/constants.ts";
 import type { Command } from "./command.ts";

@@ -1,6 +1,6 @@
-// DEVICE_GET_INFO, DEVICE_GET_REGION_INFO and DEVICE_GET_IRQ_INFO: what the device is. `argsz` in a reply is the size of the full
-// reply; when the client has less room, it gets the fixed part and asks again. The fd of a mappable region goes out with
-// the full reply only, and never to a client that takes no fds.
+// DEVICE_GET_INFO, DEVICE_GET_REGION_INFO and DEVICE_GET_IRQ_INFO: what the device is. `argsz` in a reply is the size
+// of the full reply; when the client has less room, it gets the fixed part and asks again. The fd of a mappable region
+// goes out with the full reply only, and never to a client that takes no fds.
 
 import { DEVICE_FLAG, REGION_FLAG } from "../../wire/constants.ts";
 import { deviceInfo, irqInfo, regionInfo } from "../../wire/index.ts";

@@ -1,6 +1,6 @@
-// DEVICE_SET_IRQS: eventfds are bound and unbound, vectors masked, unmasked or triggered on the client's behalf. The combinations of
-// flags are those of the specification's table; wire/set-irqs.ts has judged them. Eventfds that would signal a change
-// of mask are not supported (ENOTSUP): no client of today sends them.
+// DEVICE_SET_IRQS: eventfds are bound and unbound, vectors masked, unmasked or triggered on the client's behalf. The
+// combinations of flags are those of the specification's table; wire/set-irqs.ts has judged them. Eventfds that would
+// signal a change of mask are not supported (ENOTSUP): no client of today sends them.
 
 import { adoptEventfd } from "@emudev/linux";
 import { refusal } from "../../errors.ts";
@@ -55,7 +55,21 @@ function bind(
   start: number,
   fds: readonly number[],
 ): void | Promise<void> {
-  return after(device.setIrqs?.(index, start, fds), () => irqs.set(index, start, fds));
+  const set = (bound: readonly number[]): void => irqs.set(index, start, bound);
+  if (device.setIrqs === undefined) return set(fds);
+  // From here on the device may close what was bound, so nobody is to be told those numbers.
+  const before = fds.map((_, i) => irqs.fd(index, start + i));
+  set(new Array<number>(fds.length).fill(-1));
+  const restore = (error: unknown): never => {
+    set(before);
+    throw error;
+  };
+  try {
+    const result = after(device.setIrqs(index, start, fds), () => set(fds));
+    return result instanceof Promise ? result.catch(restore) : result;
+  } catch (error) {
+    return restore(error);
+  }
 }
 
 function trigger({ device, irqs }: Context, msg: setIrqs.SetIrqs): void {

@@ -1,9 +1,10 @@
-// REGION_READ and REGION_WRITE: register accesses, the commands that a guest's driver waits for. Every access is inside its region
-// before the device sees it. A read or write of 0 bytes succeeds with an empty reply, as in libvfio-user.
+// REGION_READ and REGION_WRITE: register accesses, the commands that a guest's driver waits for. Every access is
+// inside its region before the device sees it. A read or write of 0 bytes succeeds with an empty reply, as in
+// libvfio-user.
 
 import { PCI_REGION } from "../../wire/constants.ts";
 import { regionAccess } from "../../wire/index.ts";
-import { type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
+import { after, type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
 
 interface Read {
   region: number;
@@ -30,8 +31,7 @@ export const regionReadCommand: Command<Read> = {
   run({ region, offset, count }, { device }) {
     if (count === 0) return EMPTY;
     const body = head(region, offset, count, regionAccess.SIZE + count);
-    const result = device.regionRead(region, offset, body.subarray(regionAccess.SIZE));
-    return result === undefined ? { body } : result.then(() => ({ body }));
+    return after(device.regionRead(region, offset, body.subarray(regionAccess.SIZE)), () => ({ body }));
   },
 };
 
@@ -53,9 +53,9 @@ export const regionWriteCommand: Command<Write> = {
   run({ region, offset, data }, { device }, posted) {
     if (data.length === 0) return EMPTY;
     const count = data.length;
-    const result = device.regionWrite(region, offset, data, posted);
-    const reply = (): Reply => (posted ? EMPTY : { body: head(region, offset, count, regionAccess.SIZE) });
-    return result === undefined ? reply() : result.then(reply);
+    return after(device.regionWrite(region, offset, data, posted), (): Reply => {
+      return posted ? EMPTY : { body: head(region, offset, count, regionAccess.SIZE) };
+    });
   },
 };
 

@@ -1,5 +1,5 @@
-// DEVICE_RESET: the device goes back to its initial state; maps and interrupts stay as they are. The one command that has no payload
-// in either direction.
+// DEVICE_RESET: the device goes back to its initial state; maps and interrupts stay as they are. The one command that
+// has no payload in either direction.
 
 import { refusal } from "../../errors.ts";
 import { ERRNO } from "../../wire/constants.ts";
