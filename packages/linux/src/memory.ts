@@ -51,7 +51,11 @@ export function addSeals(fd: number, seals: number): void {
   check(fcntl(fd, F_ADD_SEALS, seals), "fcntl F_ADD_SEALS", fd);
 }
 
-/** The seals of a file, or -1 where the file can carry none (not a memfd, a socket, ...). @throws LinuxError EBADF */
+/**
+ * The seals of a file, or -1 where the file can carry none (not a memfd, a socket, ...). Every bit of -1 is set: compare
+ * with it before looking at one. Truly unsealable is not the same as not sealed, since such a file can always be cut.
+ * @throws LinuxError EBADF
+ */
 export function getSeals(fd: number): number {
   const seals = fcntl(fd, F_GET_SEALS, 0);
   if (seals >= 0) return seals;

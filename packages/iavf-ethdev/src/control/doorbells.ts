@@ -34,8 +34,8 @@ export interface Doorbells {
   readonly mapped: boolean;
   rx(queue: number): Doorbell;
   tx(queue: number): Doorbell;
-  /** Resolves when every tail that moved has been sent. */
-  flush(): Promise<void>;
+  /** Resolves when every tail that moved has been sent; with `all` those that did not move, too. */
+  flush(all?: boolean): Promise<void>;
   /** Gives memory and fds back. No lcore may use them any more. */
   close(): void;
 }
@@ -60,7 +60,8 @@ function unmappable({ offset, areas, fd }: Bar0Info): string | null {
   if (!covers(BAR0_QTX_PAGE) || !covers(BAR0_QRX_PAGE)) return "its areas do not cover both doorbell pages";
   if (fileStat(fd).size < BigInt(offset) + BigInt(BAR0_QRX_PAGE + BAR0_PAGE_BYTES)) return "its file is too short";
   try {
-    if ((getSeals(fd) & SEAL.SHRINK) === 0) addSeals(fd, SEAL.SHRINK);
+    const seals = getSeals(fd); // -1 for a file that can carry none, which addSeals then refuses
+    if (seals < 0 || (seals & SEAL.SHRINK) === 0) addSeals(fd, SEAL.SHRINK);
   } catch (error) {
     return `its file could be shortened (${reasonOf(error)})`;
   }
@@ -119,6 +120,8 @@ class ForwardedDoorbells implements Doorbells {
   readonly #fd: number;
   readonly #watcher: Watcher;
   readonly #sent = new Uint32Array(WORDS);
+  /** Words that belong to a queue. */
+  readonly #used = new Set<number>();
 
   constructor(arena: Arena, bar0: Bar0, name: string, log: Logger) {
     this.#arena = arena;
@@ -134,19 +137,21 @@ class ForwardedDoorbells implements Doorbells {
   }
 
   rx(queue: number): Doorbell {
+    this.#used.add(2 * queue);
     return this.#bell(2 * queue);
   }
   tx(queue: number): Doorbell {
+    this.#used.add(2 * queue + 1);
     return this.#bell(2 * queue + 1);
   }
 
-  async flush(): Promise<void> {
+  async flush(all = false): Promise<void> {
     // Idle first: a tail that moves after it is read below signals again.
     Atomics.store(this.#arena.i32, (this.#zone.off + KICK_WORD) >>> 2, KICK_IDLE);
     const writes: Promise<void>[] = [];
     for (let i = 0; i < WORDS; i++) {
       const tail = Atomics.load(this.#arena.u32, this.#bell(i).word >>> 2);
-      if (tail === this.#sent[i]) continue;
+      if (tail === this.#sent[i] && !(all && this.#used.has(i))) continue;
       this.#sent[i] = tail;
       const register: RegName = i % 2 === 0 ? "QRX_TAIL1" : "QTX_TAIL1";
       writes.push(this.#bar0.post(register, tail, i >>> 1));
