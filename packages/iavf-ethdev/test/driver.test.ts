@@ -2,7 +2,7 @@
 // in which a device can let it down.
 
 import { readFileSync } from "node:fs";
-import { VIRTCHNL_OP as OP, opName, VIRTCHNL_EVENT } from "@emudev/avf";
+import { DYN_CTL_INTENA, DYN_CTL_WB_ON_ITR, VIRTCHNL_OP as OP, opName, REG, VIRTCHNL_EVENT } from "@emudev/avf";
 import { fdCount } from "@emudev/linux";
 import { mbufBytes, mbufFree, mbufFrom } from "@emudev/shm";
 import { afterAll, describe, expect, it } from "vitest";
@@ -99,6 +99,9 @@ describe("net_iavf", () => {
     const rig = await makeRig({ vectors: 0 });
     await startPort(rig.dev);
     await until("the link, by the alarm", () => rig.dev.linkGet().up);
+    // Write-backs without interrupts; never enabled.
+    const control = rig.fake.registers[REG.VFINT_DYN_CTLN1.offset / 4]!;
+    expect(control & (DYN_CTL_INTENA | DYN_CTL_WB_ON_ITR)).toBe(DYN_CTL_WB_ON_ITR);
     await rig.end();
   });
 
@@ -172,6 +175,7 @@ describe("net_iavf and a device that lets it down", () => {
 
   it.each([
     ["no AVF", { deviceId: 0x1234 }, /8086:1234, not an AVF/],
+    ["an RSS key that no message holds", { rssKeySize: 100_000 }, /RSS key of 100000 bytes/],
     ["a device that grants what nobody asked for", { caps: 0x4000001 }, /granted RX_FLEX_DESC/],
   ])("refuses %s", async (_what, options, message) => {
     const path = socketPath();
@@ -203,6 +207,50 @@ describe("net_iavf and a device that lets it down", () => {
     expect(pool.inUseCount()).toBe(0);
     rig.fake.script.clear();
     await rig.dev.start();
+    await rig.end();
+  });
+
+  it("takes a device's word that there is nothing to disable after a start that failed", async () => {
+    const rig = await makeRig();
+    const refusal = () => ({ status: -5, bytes: new Uint8Array(0) });
+    rig.fake.script.set(OP.CONFIG_VSI_QUEUES, refusal);
+    rig.fake.script.set(OP.DISABLE_QUEUES, refusal);
+    await expect(startPort(rig.dev)).rejects.toThrow(/CONFIG_VSI_QUEUES with ERR_PARAM/);
+    expect(rig.fake.resets).toEqual([]);
+    rig.fake.script.clear();
+    await rig.dev.start();
+    await until("the link", () => rig.dev.linkGet().up);
+    await rig.end();
+  });
+
+  it.each([true, false])("starts with tails of its own, whatever the device kept; mapped: %s", async (doorbells) => {
+    const rig = await makeRig({ doorbells });
+    await startPort(rig.dev, 1, 64);
+    expect(await roundTrip(rig, frames(20))).toEqual(frames(20));
+    await rig.dev.stop();
+    if (!doorbells) rig.fake.registers.fill(0, REG.QTX_TAIL1.offset / 4, REG.VFINT_ITRN1.offset / 4);
+    await rig.dev.start();
+    expect(rig.fake.loop()).toBe(0);
+    expect(await roundTrip(rig, frames(20))).toEqual(frames(20));
+    await rig.end();
+  });
+
+  it("serves a storm of interrupts one after another", async () => {
+    const rig = await makeRig();
+    await startPort(rig.dev);
+    let reads = 0;
+    const { regionRead } = rig.fake;
+    rig.fake.regionRead = (index, offset, into) => {
+      if (index === 0 && offset === REG.VFINT_ICR01.offset) reads++;
+      regionRead.call(rig.fake, index, offset, into);
+    };
+    for (let i = 0; i < 100; i++) {
+      rig.fake.interrupt();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    rig.fake.event({ linkUp: false });
+    await until("the event behind the storm", () => !rig.dev.linkGet().up);
+    expect(reads).toBeLessThanOrEqual(102);
     await rig.end();
   });
 

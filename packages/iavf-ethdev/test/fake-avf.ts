@@ -23,6 +23,7 @@ export interface FakeOptions {
   deviceId?: number;
   caps?: number;
   pairs?: number;
+  rssKeySize?: number;
 }
 
 const OK: Reply = { status: 0, bytes: new Uint8Array(0) };
@@ -55,7 +56,7 @@ export class FakeAvf implements VfioUserDevice {
   #partial = new Map<number, Uint8Array[]>();
 
   constructor(path: string, options: FakeOptions = {}) {
-    const all = { doorbells: true, vectors: 3, deviceId: 0x1889, pairs: 2, caps: 0x900e1, ...options };
+    const all = { doorbells: true, vectors: 3, deviceId: 0x1889, pairs: 2, caps: 0x900e1, rssKeySize: 52, ...options };
     this.#options = all;
     const fd = memfdCreate("fake-bar0", A.BAR0_BYTES, { seals: true });
     const map = mapAnywhere(A.BAR0_BYTES, PROT.READ | PROT.WRITE, fd, 0);
@@ -196,6 +197,11 @@ export class FakeAvf implements VfioUserDevice {
     A.aqDescriptorCodec.encodeInto(this.dma!.view, at, msg);
     this.registers[REG.VF_ARQH1.offset / 4] = (head + 1) % (this.#reg(REG.VF_ARQLEN1) & A.AQ_INDEX_MASK);
     this.registers[REG.VFINT_ICR01.offset / 4]! |= A.ICR0_ADMINQ;
+    this.interrupt();
+  }
+
+  /** Signals vector 0, with or without a cause. */
+  interrupt(): void {
     const fd = this.#fds.get(0) ?? -1;
     if (fd >= 0) eventfdWrite(fd);
   }
@@ -231,10 +237,10 @@ export class FakeAvf implements VfioUserDevice {
         this.#powerOn();
         return null;
       case OP.GET_VF_RESOURCES: {
-        const { pairs, caps, vectors } = this.#options;
+        const { pairs, caps, vectors, rssKeySize } = this.#options;
         const vsi = { vsiId: 5, numQueuePairs: pairs, vsiType: A.VSI_TYPE_SRIOV, qsetHandle: 0, mac: FAKE_MAC };
         const head = { numQueuePairs: pairs, maxVectors: Math.max(vectors, 2), maxMtu: 0, caps };
-        const msg = { ...head, rssKeySize: 52, rssLutSize: 64, vsis: [vsi] };
+        const msg = { ...head, rssKeySize, rssLutSize: 64, vsis: [vsi] };
         return { status: 0, bytes: A.encode(A.vfResourceCodec, msg) };
       }
       case OP.GET_RSS_HENA_CAPS:

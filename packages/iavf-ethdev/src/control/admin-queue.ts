@@ -58,9 +58,11 @@ export class AdminQueue {
 
   /**
    * Sends a virtchnl message; resolves when the device knows of it.
-   * @throws IavfError TIMEOUT when the device has not taken the message that last used this descriptor
+   * @throws IavfError ARG when it is longer than AQ_BUF_MAX, TIMEOUT when the device has not taken the message that last used this descriptor
    */
   async send(op: number, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > AQ.AQ_BUF_MAX)
+      throw new IavfError("ARG", `${this.#name}: a message of ${bytes.length} bytes; ${AQ.AQ_BUF_MAX} is the most`);
     const at = this.#sendNext;
     await this.#waitDone(at);
     const buffer = SEND_BUFFERS + at * AQ.AQ_BUF_MAX;

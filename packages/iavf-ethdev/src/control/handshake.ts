@@ -4,9 +4,9 @@ import {
   AQ_LEN_ENABLE,
   capName,
   capsCodec,
-  DYN_CTL_CLEARPBA,
   DYN_CTL_INTENA,
   DYN_CTL_ITR_INDX_SHIFT,
+  DYN_CTL_WB_ON_ITR,
   decode,
   encode,
   ICR0_ADMINQ,
@@ -31,6 +31,8 @@ import type { Mailbox } from "./mailbox.ts";
 const RESET_TRIES = 500;
 const RESET_WAIT_MS = 10;
 const DISABLED_TRIES = 100;
+/** More than any device of this family has, and less than a message holds. */
+const RSS_BYTES_MAX = 1024;
 
 /** What the driver asks for. */
 export const WANTED_CAPS =
@@ -64,9 +66,13 @@ export async function handshake(bar0: Bar0, queue: AdminQueue, mailbox: Mailbox,
   return { ...resources!, vsi };
 }
 
-/** Enables vector 0; it is disabled again each time it fires. */
+/** Enables vector 0; it is disabled again each time it fires. What is pending fires at once. */
 export const armAdminVector = (bar0: Bar0): Promise<void> =>
-  bar0.write("VFINT_DYN_CTL01", DYN_CTL_INTENA | DYN_CTL_CLEARPBA | (ITR_INDEX_NONE << DYN_CTL_ITR_INDX_SHIFT));
+  bar0.write("VFINT_DYN_CTL01", DYN_CTL_INTENA | (ITR_INDEX_NONE << DYN_CTL_ITR_INDX_SHIFT));
+
+/** Has the device write descriptors back without an interrupt on the queue vector, which stays disabled. */
+export const setWriteBack = (bar0: Bar0): Promise<void> =>
+  bar0.write("VFINT_DYN_CTLN1", DYN_CTL_WB_ON_ITR | (ITR_INDEX_NONE << DYN_CTL_ITR_INDX_SHIFT));
 
 /** True while the device has the admin receive queue that was set up: it forgets it in a reset, and when it dies. */
 export async function isAlive(bar0: Bar0): Promise<boolean> {
@@ -93,5 +99,8 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, RESET_WAIT_MS))
 function judge(resources: VfResource): string | null {
   const extra = (resources.caps & ~WANTED_CAPS) >>> 0;
   if (extra !== 0) return `it granted ${capName(extra)}, which nobody asked for`;
+  const { rssKeySize, rssLutSize } = resources;
+  if (rssKeySize > RSS_BYTES_MAX || rssLutSize > RSS_BYTES_MAX)
+    return `an RSS key of ${rssKeySize} bytes and a table of ${rssLutSize}`;
   return vfResourceCodec.invalid(resources);
 }

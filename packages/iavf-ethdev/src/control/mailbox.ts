@@ -26,6 +26,7 @@ export class Mailbox {
   #polling: Promise<void> | null = null;
   #again = false;
   #closed: Error | null = null;
+  #nonsense = 0;
 
   constructor(queue: AdminQueue, log: Logger, onEvent: (event: PfEvent) => void) {
     this.#queue = queue;
@@ -108,7 +109,9 @@ export class Mailbox {
     if (op === VIRTCHNL_OP.EVENT) {
       const event = decode(pfEventCodec, bytes);
       if (event === null || pfEventCodec.invalid(event) !== null) {
-        this.#log.warning(`the device sent an event that makes no sense (${bytes.length} bytes)`);
+        const text = `the device sent an event that makes no sense (${bytes.length} bytes)`;
+        if (this.#nonsense++ === 0) this.#log.warning(text);
+        else this.#log.debug(text);
         return;
       }
       this.#log.debug(`event ${eventName(event.event)}`);

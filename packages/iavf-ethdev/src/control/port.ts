@@ -7,7 +7,7 @@ import type { EthConf, EthDev, EthDevInfo, EthDevOps, EthLink } from "@emudev/et
 import { MBUF_HEADROOM, type Mempool, type Memzone } from "@emudev/shm";
 import { iavfKernels } from "../data/kernels.ts";
 import { RXQ_REFILL_FAILS, RXQ_RUN } from "../layout/rx-queue.ts";
-import { TXQ_FULL, TXQ_RECLAIMED, TXQ_RUN } from "../layout/tx-queue.ts";
+import { TXQ_DOORBELL, TXQ_FULL, TXQ_RECLAIMED, TXQ_RUN } from "../layout/tx-queue.ts";
 import { IavfError, reasonOf } from "./errors.ts";
 import type { Filters } from "./filters.ts";
 import { portInfo } from "./info.ts";
@@ -19,6 +19,7 @@ import type { QueuePlan, Session } from "./session.ts";
 
 const MAIN_LCORE = 0; // index of the main lcore, which fills and empties rings
 const BUF_STEP = 128;
+const CRC_BYTES = 4;
 const MTU_DEFAULT = 1500;
 
 interface RxQueueState extends QueueMemory {
@@ -93,12 +94,13 @@ export class IavfPort implements EthDevOps {
     this.#tx[queue] = reserveTxQueue(this.#eal.arena, `${this.#session.name}_txq${queue}`, {
       size: nbDesc,
       doorbell: this.#session.transport.doorbells.tx(queue),
-      maxPkt: AVF_FRAME_MAX,
+      maxPkt: AVF_FRAME_MAX - CRC_BYTES,
     });
   }
 
   async start(): Promise<void> {
     const kernels = iavfKernels(this.#eal.arena);
+    const { u32 } = this.#eal.arena;
     const filled: RxQueueState[] = [];
     try {
       for (const rx of this.#rx as RxQueueState[]) {
@@ -106,6 +108,8 @@ export class IavfPort implements EthDevOps {
           throw new IavfError("ARG", `${this.#session.name}: the mempool has fewer mbufs than ${rx.size} descriptors`);
         filled.push(rx);
       }
+      // A device may still have the tails of an earlier start.
+      for (const tx of this.#tx) if (tx !== undefined) Atomics.store(u32, u32[(tx.off + TXQ_DOORBELL) >>> 2]! >>> 2, 0);
       await this.#session.start(this.#plan());
     } catch (error) {
       for (const rx of filled) kernels.iavf_rx_release(rx.off, MAIN_LCORE);

@@ -5,7 +5,7 @@ import { eventName, linkSpeedOfBit, type PfEvent, type QueuePairInfo, VF_CAP, VI
 import type { Eal, Logger } from "@emudev/eal";
 import { AdminQueue } from "./admin-queue.ts";
 import { IavfError, reasonOf } from "./errors.ts";
-import { armAdminVector, handshake, isAlive, type Resources, waitDisabled } from "./handshake.ts";
+import { armAdminVector, handshake, isAlive, type Resources, setWriteBack, waitDisabled } from "./handshake.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type QueueMask, Requests } from "./requests.ts";
 import { type Event, isActive, next, type State } from "./state.ts";
@@ -44,6 +44,8 @@ export class Session {
   #timers: NodeJS.Timeout[] = [];
   #link = { up: false, speedMbps: 0 };
   #plan: QueuePlan | null = null;
+  #interrupted = false;
+  #serving = false;
 
   constructor(eal: Eal, path: string, name: string, log: Logger, events: SessionEvents) {
     this.#eal = eal;
@@ -117,15 +119,16 @@ export class Session {
     const { requests } = this;
     this.#plan = plan;
     try {
-      await this.transport.doorbells.flush();
+      await this.transport.doorbells.flush(true);
       await requests.addMacs(plan.macs);
       await requests.configureQueues(plan.pairs);
       await requests.mapVectors(plan.queues);
+      if (this.has(VF_CAP.WB_ON_ITR)) await setWriteBack(this.transport.bar0);
       await requests.enableQueues(plan.queues);
       this.#enter("started");
     } catch (error) {
-      // The device may have come half way; what it has enabled is disabled, or it is given up.
-      if (this.#state === "starting") await this.#disable(plan);
+      // The device may have come half way; what it has enabled is disabled, and if there is nothing, it says so.
+      if (this.#state === "starting") await this.#disable(plan, "refusal is fine");
       throw error;
     }
     if (this.#link.up) this.#events.link();
@@ -138,7 +141,7 @@ export class Session {
     this.#enter("stop");
     this.#link = { ...this.#link, up: false };
     if (wasUp) this.#events.link();
-    await this.#disable(need(this.#plan));
+    await this.#disable(need(this.#plan), "must obey");
   }
 
   /** Gives the device back reset and closes the connection. Never rejects. */
@@ -162,10 +165,13 @@ export class Session {
     this.#enter("opened");
   }
 
-  async #disable(plan: QueuePlan): Promise<void> {
+  async #disable(plan: QueuePlan, rule: "must obey" | "refusal is fine"): Promise<void> {
+    const accept = (error: unknown): void => {
+      if (rule === "must obey" || !(error instanceof IavfError && error.code === "REFUSED")) throw error;
+    };
     try {
-      await this.requests.disableQueues(plan.queues);
-      await this.requests.deleteMacs(plan.macs);
+      await this.requests.disableQueues(plan.queues).catch(accept);
+      await this.requests.deleteMacs(plan.macs).catch(accept);
       this.#enter("stopped");
     } catch (error) {
       if (!isActive(this.#state)) return;
@@ -176,16 +182,28 @@ export class Session {
     }
   }
 
+  /** However often the device signals, one service is under way and at most one more follows. */
   async #onInterrupt(): Promise<void> {
-    const transport = this.#transport;
-    if (transport === null || this.#state === "gone") return;
+    this.#interrupted = true;
+    if (this.#serving) return;
+    this.#serving = true;
     try {
-      await transport.bar0.read("VFINT_ICR01");
-      await this.#mailbox!.poll();
-      if (transport.interrupts && this.#transport === transport) await armAdminVector(transport.bar0);
+      while (this.#interrupted && this.#transport !== null && this.#state !== "gone") {
+        this.#interrupted = false;
+        await this.#serveInterrupt(this.#transport);
+      }
     } catch (error) {
       this.#log.debug(`${this.name}: interrupt: ${reasonOf(error)}`);
+    } finally {
+      this.#serving = false;
     }
+  }
+
+  /** Armed before the queue is looked at: a message that comes in between is found, one that comes later interrupts. */
+  async #serveInterrupt({ bar0, interrupts }: Transport): Promise<void> {
+    await bar0.read("VFINT_ICR01");
+    if (interrupts) await armAdminVector(bar0);
+    await this.#mailbox!.poll();
   }
 
   async #watch(): Promise<void> {

@@ -109,12 +109,6 @@ export class Transport {
     if (this.#fds.length > 0) await this.client.setIrqs(PCI_IRQ.MSIX, 0, this.#fds);
   }
 
-  /** Interrupts that the queue vector's eventfd has counted: none, as long as nobody arms it. */
-  queueInterrupts(): number {
-    const [, queue] = this.#fds;
-    return queue === undefined ? 0 : eventfdRead(queue);
-  }
-
   /** Closes the connection, which ends the device's hold on our memory, and gives back fds and doorbells. Idempotent. */
   close(): void {
     if (this.#ours.closing) return;
