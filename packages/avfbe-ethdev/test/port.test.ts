@@ -1,67 +1,34 @@
 // The port through its public doors: the vdev bus, ethdev's calls, a polling lcore, and a fake guest whose memory is mapped.
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Eal, ealInit } from "@emudev/eal";
 import { ETH_STATS, emuGetAttr } from "@emudev/emudev";
-import { type EthDev, ethDev, ethDevs } from "@emudev/ethdev";
+import { type EthDev, ethDevs } from "@emudev/ethdev";
 import { eventfd, eventfdRead, fdCount } from "@emudev/linux";
-import { Mempool } from "@emudev/shm";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { drivers } from "../src/index.ts";
+import { PortRig, until } from "./support/port-rig.ts";
 import { type GuestHost, RxRing, TxRing } from "./support/rings.ts";
 import { FakeGuest } from "./support/world.ts";
 
-let env: Eal;
+let rig: PortRig;
 let guest: FakeGuest;
 let host: GuestHost;
 let port: EthDev;
-let pool: Mempool;
-let pkts: number;
-const lines: string[] = [];
 
 beforeAll(async () => {
-  env = await ealInit(["--in-memory", "--lcores", "0@0,1@0"], { drivers, logWrite: (line) => lines.push(line) });
-  pool = Mempool.createPktmbuf(env.arena, "port", { n: 1023 });
-  pkts = env.arena.memzoneReserve("pkts", 256).off;
-  guest = new FakeGuest(env.arena, env.qsbr);
+  rig = await PortRig.make();
+  ({ guest, port } = await rig.attach(0));
   host = { guest, enable: (queue) => guest.enable(queue) };
   await guest.map();
-  await env.vdev.attach(`net_avfbe0,id=0,avf_emu_id=${guest.dev.id}`);
-  port = ethDev(0);
 });
 afterAll(async () => {
-  await env.vdev.detach("net_avfbe0");
+  await rig.env.vdev.detach("net_avfbe0");
   expect(guest.dev.subscriptions).toEqual([]);
   expect(guest.statsOff).toBeNull();
   await guest.close();
-  await env.cleanup();
+  await rig.env.cleanup();
 });
 beforeEach(() => guest.reset());
 
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; !done(); i++) {
-    if (i > 2000) throw new Error("it did not happen within 2 s");
-    await sleep(1);
-  }
-}
-
-async function withLcore(queues: number, body: () => Promise<void>): Promise<{ received: number; sent: number }> {
-  await port.configure(queues, queues);
-  for (let queue = 0; queue < queues; queue++) {
-    await port.rxQueueSetup(queue, 0, pool);
-    await port.txQueueSetup(queue, 0);
-  }
-  await port.start();
-  const module = new URL("./support/echo-lcore.mjs", import.meta.url).href;
-  const done = env.lcores.launch(1, { module, arg: { port: port.dataPort(), pkts } });
-  try {
-    await body();
-  } finally {
-    env.lcores.stop(1);
-  }
-  const counts = (await done) as { received: number; sent: number };
-  await port.stop();
-  return counts;
-}
+const withLcore = (queues: number, body: () => Promise<void>) => rig.echo(port, queues, body);
 
 const from = (seed: number, length = 60): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1][i] ?? (seed + i) & 255);
@@ -89,7 +56,7 @@ test("link: down until port and guest are both ready, told to both sides", async
 
 test("packets go round through a polling lcore, with interrupts, statistics and nothing lost", async () => {
   port.statsReset();
-  const before = pool.availCount();
+  const before = rig.pool.availCount();
   const fd = eventfd();
   await guest.vectors[1]!.setFd(fd);
   const counts = await withLcore(1, async () => {
@@ -109,13 +76,13 @@ test("packets go round through a polling lcore, with interrupts, statistics and 
     }
     expect([...got[999]!.subarray(0, 12)]).toEqual([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9]);
     await sleep(300); // the guest's counters are written a few times a second
-    const stat = (at: number): number => env.arena.counter(guest.statsOff! + at);
+    const stat = (at: number): number => rig.env.arena.counter(guest.statsOff! + at);
     expect([stat(ETH_STATS.rxUnicast), stat(ETH_STATS.txUnicast), stat(ETH_STATS.txErrors)]).toEqual([1000, 1000, 0]);
     expect(stat(ETH_STATS.txBytes)).toBe(20 * 50 * 84.5);
   });
   expect(counts).toEqual({ received: 1000, sent: 1000 });
   expect(port.statsGet()).toMatchObject({ ipackets: 1000, opackets: 1000, ibytes: 84_500, obytes: 84_500, ierrors: 0 });
-  expect(pool.availCount()).toBe(before);
+  expect(rig.pool.availCount()).toBe(before);
   await guest.vectors[1]!.setFd(-1);
 });
 
@@ -193,12 +160,12 @@ test("a configuration that cannot work is named and left alone", async () => {
     await guest.enable(0);
     expect(port.linkGet().up).toBe(false);
   });
-  expect(lines.join("")).toContain("AVFBE: net_avfbe0: guest rx queue 0 is not usable: a ring of 4 descriptors");
-  expect(lines.join("")).toContain("buffers of 0 bytes");
+  expect(rig.lines.join("")).toContain("AVFBE: net_avfbe0: guest rx queue 0 is not usable: a ring of 4 descriptors");
+  expect(rig.lines.join("")).toContain("buffers of 0 bytes");
 });
 
 test("devargs: what is missing, wrong or taken is said", async () => {
-  const attach = (text: string): Promise<unknown> => env.vdev.attach(text);
+  const attach = (text: string): Promise<unknown> => rig.env.vdev.attach(text);
   await expect(attach("net_avfbe1,id=1")).rejects.toThrow(/'avf_emu_id=' is missing/);
   await expect(attach("net_avfbe1,avf_emu_id=7")).rejects.toThrow(/names no emulated device; add --vdev=emu_iavf7/);
   await expect(attach(`net_avfbe1,avf_emu_id=${guest.dev.id}`)).rejects.toThrow(/served by net_avfbe0 already/);
@@ -210,13 +177,13 @@ test("devargs: what is missing, wrong or taken is said", async () => {
 });
 
 test("attached and detached again and again, a port leaves nothing behind", async () => {
-  const second = new FakeGuest(env.arena, env.qsbr);
-  const count = (): number[] => [env.arena.memzones().length, fdCount(), second.dev.subscriptions.length];
+  const second = new FakeGuest(rig.env.arena, rig.env.qsbr);
+  const count = (): number[] => [rig.env.arena.memzones().length, fdCount(), second.dev.subscriptions.length];
   const before = count();
   for (let i = 0; i < 3; i++) {
-    await env.vdev.attach(`net_avfbe1,avf_emu_id=${second.dev.id}`);
+    await rig.env.vdev.attach(`net_avfbe1,avf_emu_id=${second.dev.id}`);
     expect(ethDevs()).toHaveLength(2);
-    await env.vdev.detach("net_avfbe1");
+    await rig.env.vdev.detach("net_avfbe1");
     expect(count()).toEqual(before);
   }
   await second.close();

@@ -27,6 +27,7 @@ import {
   GTX_SKIP,
   GTX_TSO_LEFT,
 } from "../layout/guest-queue.ts";
+import type { Bounce } from "./bounce.ts";
 
 /** What all queues of a guest share. */
 export interface GuestContext {
@@ -54,6 +55,10 @@ export class GuestQueue {
   readonly off: number;
   /** The guest has enabled it and what it configured is usable. */
   enabled = false;
+  /** lcores may know it: enabled, and not just changing hands. */
+  published = false;
+  /** Carries for it while its memory is not mapped. */
+  bounce: Bounce | null = null;
   readonly #context: GuestContext;
   #scratch: string | null = null;
 
@@ -64,13 +69,18 @@ export class GuestQueue {
     this.off = off;
   }
 
+  /** What memzones of this queue are called. */
+  get zonePrefix(): string {
+    return `${this.#context.name}.${this.kind}${this.pair}`;
+  }
+
   get name(): string {
     return `${this.#context.name}: guest ${this.kind} queue ${this.pair}`;
   }
 
-  /** Bytes of the ring. */
-  ringBytes(info: EmuDevQueueInfo): number {
-    return info.size * (this.kind === "rx" ? RX_DESC_BYTES : TX_DESC_BYTES);
+  /** Bytes of a ring of this kind. */
+  ringBytes(size: number): number {
+    return size * (this.kind === "rx" ? RX_DESC_BYTES : TX_DESC_BYTES);
   }
 
   /**
@@ -128,7 +138,7 @@ export class GuestQueue {
 
   #fillTx(): string | null {
     if (this.#scratch === null) {
-      const zone = `${this.#context.name}.scratch${this.pair}`;
+      const zone = `${this.zonePrefix}.scratch`;
       this.put(GTX_SCRATCH, this.#context.arena.memzoneReserve(zone, GTX_SCRATCH_BYTES).off);
       this.#scratch = zone;
     }

@@ -2,11 +2,19 @@
 // i modulo their number, so none is left unserved; receive queue i is fed by port queue i, and port queues beyond those the
 // guest enabled feed the others in turn (the kernel's lock keeps two lcores apart). Unpublish, wait for lcores, then let go.
 // Called by port.ts, one call at a time.
-import { type EmuDevQueueInfo, emuGetQueueInfo } from "@emudev/emudev";
+import { emuGetDbInfo, emuGetMemTable, emuGetQueueInfo, Vector } from "@emudev/emudev";
+import type { Qsbr } from "@emudev/shm";
+import { GQ_HEAD, GQ_VECTOR, GQ_WANT_BOUNCE } from "../layout/guest-queue.ts";
 import { RXQ_ACTIVE, TXQ_GUEST } from "../layout/port-queue.ts";
+import { RxBounce } from "./bounce-rx.ts";
+import { TxBounce } from "./bounce-tx.ts";
 import { type GuestContext, GuestQueue, stateBytes } from "./guest-queue.ts";
 
+/** How long a disabled queue's messages to the guest's memory are waited for. */
+const MESSAGES_MS = 100;
+
 export interface QueuesEnvironment extends GuestContext {
+  qsbr: Qsbr;
   pairs: number;
   /** Resolves when no lcore can use what was unpublished before. */
   synchronize(): Promise<void>;
@@ -65,49 +73,89 @@ export class GuestQueues {
   }
 
   /** Takes up a queue as the guest configured it; a configuration that cannot work is named in the log and left alone. */
-  async enable(number: number): Promise<EmuDevQueueInfo | null> {
+  async enable(number: number): Promise<void> {
     const queue = this.queue(number);
-    if (queue === undefined) return null;
+    if (queue === undefined) return;
     if (queue.enabled) await this.disable(number);
     const info = emuGetQueueInfo(this.#env.devId, number);
-    if (info === null) return null;
+    if (info === null) return;
     const wrong = queue.fill(info);
     if (wrong !== null) {
       this.#env.warn(`${queue.name} is not usable: ${wrong}`);
-      return null;
+      return;
     }
     queue.enabled = true;
-    this.publish();
-    return info;
+    queue.published = true;
+    if (emuGetMemTable(this.#env.devId).isMapped(info.base, queue.ringBytes(info.size))) this.publish();
+    else await this.takeOver(number); // no packet finds the queue half ready
   }
 
-  /** Lets go of a queue; resolves when no lcore can touch it. */
+  /** Lets go of a queue; resolves when neither lcores nor a bounce touch it. */
   async disable(number: number): Promise<void> {
     const queue = this.queue(number);
-    if (!queue?.enabled) return;
-    queue.enabled = false;
-    this.publish();
-    await this.#env.synchronize();
+    if (queue?.enabled) await this.#letGo([queue], MESSAGES_MS);
   }
 
-  /** Lets go of all queues. */
+  /**
+   * Lets go of all queues. Messages to the guest's memory that are under way are not waited for: a client that has asked
+   * for a reset may answer none before it has the reply to that.
+   */
   async disableAll(): Promise<void> {
-    if (!this.active) return;
-    for (const queue of [...this.rx, ...this.tx]) queue.enabled = false;
+    await this.#letGo(
+      [...this.rx, ...this.tx].filter((queue) => queue.enabled),
+      0,
+    );
+  }
+
+  /** Queues whose lcore has met memory that is not mapped. */
+  wanting(): number[] {
+    const wants = (queue: GuestQueue): boolean => queue.enabled && !queue.bounce && queue.get(GQ_WANT_BOUNCE) === 1;
+    return [
+      ...this.rx.filter(wants).map((queue) => 2 * queue.pair),
+      ...this.tx.filter(wants).map((queue) => 2 * queue.pair + 1),
+    ];
+  }
+
+  /** Carries for a queue from here on, between the guest's memory and a shadow that the lcore is given instead. */
+  async takeOver(number: number): Promise<void> {
+    const queue = this.queue(number);
+    const info = emuGetQueueInfo(this.#env.devId, number);
+    if (!queue?.enabled || queue.bounce !== null || info === null) return;
+    const doorbell = emuGetDbInfo(this.#env.devId, info.doorbellId);
+    if (doorbell === null) return;
+    queue.published = false;
+    queue.put(GQ_WANT_BOUNCE, 0); // asked once: what fails now fails until the guest enables the queue again
     this.publish();
     await this.#env.synchronize();
+    const { arena, qsbr, devId, warn } = this.#env;
+    const vectorOff = queue.get(GQ_VECTOR);
+    const options = {
+      arena,
+      memory: emuGetMemTable(devId),
+      queue,
+      info,
+      doorbellOff: doorbell.priv.off,
+      head: queue.get(GQ_HEAD),
+      vector: vectorOff === 0 ? null : Vector.attach(arena, qsbr, vectorOff),
+      warn,
+    };
+    queue.bounce = queue.kind === "rx" ? new RxBounce(options) : new TxBounce(options);
+    queue.bounce.install();
+    queue.published = true;
+    this.publish();
+    queue.bounce.start();
   }
 
   /** Tells the port's queues whom they serve. */
   publish(): void {
     const active = this.#portRx.map(() => 0);
     for (const queue of this.tx)
-      if (queue.enabled && active.length > 0) active[queue.pair % active.length]! |= 1 << queue.pair;
+      if (queue.published && active.length > 0) active[queue.pair % active.length]! |= 1 << queue.pair;
     for (const [i, off] of this.#portRx.entries()) this.#store(off + RXQ_ACTIVE, active[i]!);
-    const enabled = this.rx.filter((queue) => queue.enabled);
+    const enabled = this.rx.filter((queue) => queue.published);
     for (const [i, off] of this.#portTx.entries()) {
       const own = this.rx[i];
-      const fed = own?.enabled ? own : enabled[i % enabled.length];
+      const fed = own?.published ? own : enabled[i % enabled.length];
       this.#store(off + TXQ_GUEST, fed?.off ?? 0);
     }
   }
@@ -116,6 +164,20 @@ export class GuestQueues {
   free(): void {
     for (const queue of [...this.rx, ...this.tx]) queue.free();
     for (const zone of this.#zones) this.#env.arena.memzoneFree(zone);
+  }
+
+  async #letGo(queues: readonly GuestQueue[], patienceMs: number): Promise<void> {
+    if (queues.length === 0) return;
+    for (const queue of queues) queue.enabled = queue.published = false;
+    this.publish();
+    await this.#env.synchronize();
+    await Promise.all(
+      queues.map(async (queue) => {
+        const { bounce } = queue;
+        queue.bounce = null;
+        await bounce?.stop(patienceMs);
+      }),
+    );
   }
 
   #store(off: number, value: number): void {

@@ -5,6 +5,7 @@ import { ETH_STATS, ETH_STATS_BYTES } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 import {
   GQ_BAD_TAIL,
+  GQ_BOUNCE_FAULT,
   GQ_RING_FAULT,
   GRX_BAD_ADDRESS,
   GRX_BROADCAST,
@@ -45,6 +46,7 @@ const RX_XSTATS: readonly (readonly [string, number])[] = [
   ["rx_bad_tso", GTX_BAD_TSO],
   ["rx_bad_tail", GQ_BAD_TAIL],
   ["rx_ring_fault", GQ_RING_FAULT],
+  ["rx_bounce_fault", GQ_BOUNCE_FAULT],
 ];
 /** And of what it transmits. */
 const TX_XSTATS: readonly (readonly [string, number])[] = [
@@ -55,6 +57,7 @@ const TX_XSTATS: readonly (readonly [string, number])[] = [
   ["tx_queue_busy_bursts", GRX_BUSY],
   ["tx_bad_tail", GQ_BAD_TAIL],
   ["tx_ring_fault", GQ_RING_FAULT],
+  ["tx_bounce_fault", GQ_BOUNCE_FAULT],
 ];
 
 export class GuestStats {

@@ -58,6 +58,8 @@ export class AvfbePort implements EthDevOps {
   #last: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #turns = 0;
+  /** Queues whose take-over waits its turn. */
+  readonly #takingOver = new Set<number>();
   /** Called when the link that linkGet reports has changed. */
   onLinkChange: () => void = () => {};
   /** The port's number, known after its allocation. */
@@ -87,6 +89,7 @@ export class AvfbePort implements EthDevOps {
     this.#filter = new FilterTable(arena, name, synchronize);
     this.queues = new GuestQueues({
       arena,
+      qsbr: eal.qsbr,
       name,
       devId,
       pairs: this.#pairs,
@@ -269,6 +272,13 @@ export class AvfbePort implements EthDevOps {
 
   #housekeeping(): void {
     if (this.#turns++ % STATS_EVERY === 0) this.#stats.update();
+    for (const queue of this.queues.wanting()) {
+      if (this.#takingOver.has(queue)) continue;
+      this.#takingOver.add(queue);
+      void this.#serialize(() => this.queues.takeOver(queue))
+        .catch((error: unknown) => this.#log.error(`${this.#name}: guest queue ${queue}: ${error}`))
+        .finally(() => this.#takingOver.delete(queue));
+    }
   }
 
   #serialize<T>(job: () => Promise<T>): Promise<T> {

@@ -12,6 +12,7 @@ export const GQ_WANT_BOUNCE = 28; // u32 atomic: 1 = met memory that is not mapp
 export const GQ_LOCK = 32; // i32 atomic: 1 = an lcore is at it (receive queues can be fed by several)
 export const GQ_FENCE = 36; // u32 whose atomic addition orders data before descriptors
 export const GQ_BAD_TAIL = 40; // u64 bursts that found a tail outside the ring
+export const GQ_BOUNCE_FAULT = 56; // u64, by the main thread: buffers that a bounced queue could not reach
 export const GQ_RING_FAULT = 48; // u64 bursts that found the ring outside guest memory
 
 // Counters, u64 each. Every malformed packet is counted once, under what was found first.

@@ -54,6 +54,7 @@ export class Bench {
     this.filter({ promisc_unicast: true, promisc_multicast: true });
     this.queues = new GuestQueues({
       arena,
+      qsbr,
       name,
       devId: this.guest.dev.id,
       pairs: 16,

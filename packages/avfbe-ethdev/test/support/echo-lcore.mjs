@@ -1,34 +1,44 @@
-// What the lcore of the port tests runs: sends every packet back on the queue of its number, source and destination swapped,
-// and frees what the port does not take. Plain JavaScript, since a worker imports it as it is.
+// What the lcore of the port tests runs: sends every packet back on the queue of its number, source and destination swapped;
+// what the port does not take is offered again. Plain JavaScript, since a worker imports it as it is.
 import { pollLoop } from "@emudev/eal/data";
 import { openPort } from "@emudev/ethdev/data";
 import { mbufData, mbufFree } from "@emudev/shm/data";
+
+const BURST = 32;
 
 export async function main(env, { port, pkts }) {
   const { rx, tx } = await openPort(env, port);
   const { arena, index } = env;
   const counts = { received: 0, sent: 0 };
+  const waiting = rx.map(() => []);
   pollLoop(env, () => {
     let moved = 0;
     for (let queue = 0; queue < rx.length; queue++) {
-      const n = rx[queue].burst(pkts, 32);
-      moved += n;
-      if (n === 0) {
+      if (waiting[queue].length === 0) {
+        const n = rx[queue].burst(pkts, BURST);
+        counts.received += n;
+        moved += n;
+        waiting[queue] = Array.from(arena.u32.subarray(pkts >>> 2, (pkts >>> 2) + n));
+        for (const mbuf of waiting[queue]) swap(mbufData(arena, mbuf));
+      }
+      if (waiting[queue].length === 0) {
         tx[queue].flush?.();
         continue;
       }
-      for (let i = 0; i < n; i++) {
-        const data = mbufData(arena, arena.u32[(pkts >>> 2) + i]);
-        const to = data.slice(0, 6);
-        data.copyWithin(0, 6, 12);
-        data.set(to, 6);
-      }
-      const sent = tx[queue].burst(pkts, n);
-      for (let i = sent; i < n; i++) mbufFree(arena, index, arena.u32[(pkts >>> 2) + i]);
-      counts.received += n;
+      arena.u32.set(waiting[queue], pkts >>> 2);
+      const sent = tx[queue].burst(pkts, waiting[queue].length);
+      waiting[queue].splice(0, sent);
       counts.sent += sent;
+      moved += sent;
     }
     return moved;
   });
+  for (const mbuf of waiting.flat()) mbufFree(arena, index, mbuf);
   return counts;
+}
+
+function swap(data) {
+  const to = data.slice(0, 6);
+  data.copyWithin(0, 6, 12);
+  data.set(to, 6);
 }

@@ -47,9 +47,10 @@ export class TxRing {
 
   /** Writes a descriptor at the next place, without moving the tail. */
   put(address: bigint, word: bigint): void {
-    const at = this.#host.guest.at(this.base) + 16 * this.next;
-    this.#host.guest.arena.u64[at >>> 3] = address;
-    this.#host.guest.arena.u64[(at >>> 3) + 1] = word;
+    const { u64 } = this.#host.guest;
+    const at = this.#host.guest.word(this.base) + 2 * this.next;
+    u64[at] = address;
+    u64[at + 1] = word;
     this.next = (this.next + 1) % this.size;
   }
 
@@ -73,8 +74,8 @@ export class TxRing {
 
   /** The second words, as they are now. */
   words(): bigint[] {
-    const at = this.#host.guest.at(this.base);
-    return Array.from({ length: this.size }, (_, i) => this.#host.guest.arena.u64[(at >>> 3) + 2 * i + 1]!);
+    const at = this.#host.guest.word(this.base);
+    return Array.from({ length: this.size }, (_, i) => this.#host.guest.u64[at + 2 * i + 1]!);
   }
 }
 
@@ -132,8 +133,7 @@ export class RxRing {
 
   /** Writes a descriptor in read format. */
   write(index: number, address: bigint): void {
-    const at = (this.#host.guest.at(this.base) + 32 * index) >>> 3;
-    this.#host.guest.arena.u64.set([address, 0n, 0xaaaan, 0xbbbbn], at);
+    this.#host.guest.u64.set([address, 0n, 0xaaaan, 0xbbbbn], this.#host.guest.word(this.base) + 4 * index);
   }
 
   /** Takes the packets that were written back and posts their buffers again. */
@@ -142,19 +142,19 @@ export class RxRing {
     let bytes: number[] = [];
     let buffers = 0;
     for (;;) {
-      const at = (this.#host.guest.at(this.base) + 32 * this.next) >>> 3;
-      const word = this.#host.guest.arena.u64[at + 1]!;
+      const { u64 } = this.#host.guest;
+      const at = this.#host.guest.word(this.base) + 4 * this.next;
+      const word = u64[at + 1]!;
       const status = Number(word & 0x7ffffn);
       if ((status & 1) === 0 || this.next === this.posted) return packets;
-      if (this.#host.guest.arena.u64[at + 2] !== 0n || this.#host.guest.arena.u64[at + 3] !== 0n)
-        throw new Error("words 2 and 3 were not written");
+      if (u64[at + 2] !== 0n || u64[at + 3] !== 0n) throw new Error("words 2 and 3 were not written");
       const length = Number((word >> 38n) & 0x3fffn);
       bytes = [...bytes, ...this.#host.guest.view(this.buffers[this.next]!, length)];
       buffers++;
       if (status & 2) {
         const error = Number((word >> 19n) & 0xffn);
         const ptype = Number((word >> 30n) & 0xffn);
-        const tag = Number((this.#host.guest.arena.u64[at]! >> 16n) & 0xffffn);
+        const tag = Number((u64[at]! >> 16n) & 0xffffn);
         packets.push({ bytes: Uint8Array.from(bytes), status, error, ptype, tag, buffers });
         bytes = [];
         buffers = 0;

@@ -5,6 +5,7 @@ import {
   AttributeStore,
   type AttrName,
   type AttrValue,
+  type DmaTransport,
   EMU_DEV_DB_MEM,
   EMU_DEV_EVENT_ATTR_CHANGE,
   EMU_DEV_EVENT_QUEUE_DISABLE,
@@ -21,7 +22,7 @@ import {
   VECTOR_BYTES,
   Vector,
 } from "@emudev/emudev";
-import { dupFd, memfdCreate } from "@emudev/linux";
+import { closeFd, dupFd, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
 import type { Arena, Qsbr } from "@emudev/shm";
 
 export const GUEST_BASE = 0x1_4000_0000n;
@@ -45,11 +46,20 @@ export class FakeGuest {
   readonly vectors: Vector[];
   readonly fd: number;
   readonly bytes: number;
+  /** Guest memory as its own CPUs see it, whether the device has it mapped or not. */
+  readonly u8: Uint8Array;
+  readonly u64: BigUint64Array;
+  /** How the device reaches the memory when it was given no fd: each message takes a while. */
+  readonly transport: DmaTransport;
   /** Lent by the backend. */
   statsOff: number | null = null;
   readonly #doorbells: number;
+  readonly #zones: string[] = [];
   readonly #queues = new Map<number, EmuDevQueueInfo>();
+  readonly #own: Mapping;
   #next = 4096;
+  /** Messages of the transport under way, and so far. */
+  messages = 0;
 
   constructor(arena: Arena, qsbr: Qsbr, { bytes = 8 * MIB }: GuestOptions = {}) {
     this.arena = arena;
@@ -57,15 +67,40 @@ export class FakeGuest {
     const name = `guest${devices++}`;
     this.table = new EmuDevMemTable(arena, qsbr, name);
     this.fd = memfdCreate(name, bytes, { seals: true });
-    this.#doorbells = arena.memzoneReserve(`${name}.db`, 4 * 2 * PAIRS).off;
-    const vectors = arena.memzoneReserve(`${name}.vec`, VECTOR_BYTES * (PAIRS + 1)).off;
+    this.#own = mapAnywhere(Math.min(bytes, 64 * MIB), PROT.READ | PROT.WRITE, this.fd, 0);
+    this.u8 = new Uint8Array(this.#own.buffer);
+    this.u64 = new BigUint64Array(this.#own.buffer);
+    this.transport = {
+      read: async (iova, n) => {
+        await this.#message();
+        return this.view(iova, n).slice();
+      },
+      write: async (iova, data) => {
+        await this.#message();
+        this.view(iova, data.length).set(data);
+      },
+    };
+    const zone = (what: string, size: number): number => {
+      this.#zones.push(`${name}.${what}`);
+      return arena.memzoneReserve(`${name}.${what}`, size).off;
+    };
+    this.#doorbells = zone("db", 4 * 2 * PAIRS);
+    const vectors = zone("vec", VECTOR_BYTES * (PAIRS + 1));
     this.vectors = Array.from({ length: PAIRS + 1 }, (_, i) => new Vector(arena, qsbr, vectors + i * VECTOR_BYTES));
     this.dev = emuDevAllocate(name, this.#ops());
   }
 
-  /** Maps the guest's memory. */
+  /** Maps the guest's memory for the device. */
   map(): Promise<void> {
     return this.table.map({ iova: GUEST_BASE, size: BigInt(this.bytes), prot: 3, fd: dupFd(this.fd), fileOffset: 0n });
+  }
+
+  /** The same memory without an fd. */
+  mapRemote(): Promise<void> {
+    return this.table.map(
+      { iova: GUEST_BASE, size: BigInt(this.bytes), prot: 3, fd: -1, fileOffset: 0n },
+      this.transport,
+    );
   }
 
   /** Takes `bytes` of guest memory; returns its guest address. */
@@ -77,15 +112,14 @@ export class FakeGuest {
     return GUEST_BASE + BigInt(at);
   }
 
-  /** Arena offset of mapped guest memory. */
-  at(iova: bigint): number {
-    const off = this.table.translate(iova, 1, 1);
-    if (off === 0) throw new Error(`0x${iova.toString(16)} is not mapped`);
-    return off;
+  view(iova: bigint, bytes: number): Uint8Array {
+    const at = Number(iova - GUEST_BASE);
+    return this.u8.subarray(at, at + bytes);
   }
 
-  view(iova: bigint, bytes: number): Uint8Array {
-    return this.arena.u8.subarray(this.at(iova), this.at(iova) + bytes);
+  /** Index in u64 of an aligned guest address. */
+  word(iova: bigint): number {
+    return Number(iova - GUEST_BASE) / 8;
   }
 
   /** Configures a queue; number 2i = receive queue i, 2i+1 = transmit queue i. */
@@ -127,6 +161,14 @@ export class FakeGuest {
     await emuDevClose(this.dev.id);
     emuDevRelease(this.dev);
     await this.table.close();
+    for (const zone of this.#zones) this.arena.memzoneFree(zone);
+    this.#own.unmap();
+    closeFd(this.fd);
+  }
+
+  async #message(): Promise<void> {
+    this.messages++;
+    await new Promise(setImmediate);
   }
 
   #ops(): EmuDevOps {

@@ -24,11 +24,20 @@ export class Vector {
   readonly #qsbr: Qsbr;
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param off VECTOR_BYTES of the provider's memory, aligned to 64; initialised here, without eventfd and disarmed */
-  constructor(arena: Arena, qsbr: Qsbr, off: number) {
+  /** The vector at `off` that somebody else made: for a backend whose control side raises it. */
+  static attach(arena: Arena, qsbr: Qsbr, off: number): Vector {
+    return new Vector(arena, qsbr, off, false);
+  }
+
+  /**
+   * @param off VECTOR_BYTES of the provider's memory, aligned to 64
+   * @param init write its initial state: without eventfd, disarmed
+   */
+  constructor(arena: Arena, qsbr: Qsbr, off: number, init = true) {
     this.#arena = arena;
     this.#qsbr = qsbr;
     this.off = off;
+    if (!init) return;
     this.#put(VECTOR_FD, -1);
     this.setItr(0);
     this.setItrRegister(0);
