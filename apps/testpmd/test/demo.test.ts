@@ -51,9 +51,8 @@ describe("npm start", () => {
   it.each([
     ["both", ["guest to device", "device to guest"]],
     ["guest-tx", ["guest to device"]],
-    ["device-tx", ["device to guest"]],
   ])("accounts for every packet: %s", async (mode, names) => {
-    const { code, out } = await demo(["--seconds", "0.5", "--mode", mode, "--json"]);
+    const { code, out } = await demo(["--seconds", "0.3", "--mode", mode, "--json"]);
     const result = JSON.parse(out);
     expect(Object.keys(result.flows)).toEqual(names);
     for (const name of names) {
@@ -68,11 +67,11 @@ describe("npm start", () => {
   });
 
   it("says who is who, shows a line a second, and ends with totals", async () => {
-    const { code, out } = await demo(["--seconds", "1.2", "--size", "1518"]);
+    const { code, out } = await demo(["--seconds", "1.2", "--size", "1518", "--mode", "device-tx"]);
     expect(code).toBe(0);
     expect(out).toMatch(/device \(pid \d+\)[\s\S]*guest {2}\(pid \d+\)/);
-    expect(out).toMatch(/ 1 s {2}guest to device [\d.]+ M\/s sent/);
-    expect(out).toMatch(/guest to device: [\d,]+ packets sent, [\d,]+ received/);
+    expect(out).toMatch(/ 1 s {2}device to guest [\d.]+ M\/s sent/);
+    expect(out).toMatch(/device to guest: [\d,]+ packets sent, [\d,]+ received/);
     await gone(pidsOf(out));
   });
 
