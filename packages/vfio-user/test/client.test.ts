@@ -69,6 +69,12 @@ describe("with our server", () => {
     await expect(client.regionRead(0, 0x10000, 1)).rejects.toMatchObject({ errno: 22 });
   });
 
+  test("posting faster than the server reads waits for it", async () => {
+    const data = new Uint8Array(4000);
+    for (let i = 0; i < 10_000; i++) await client.regionWrite(0, 0, data.fill(i), { posted: true });
+    expect((await client.regionRead(0, 0, 1))[0]).toBe(9999 & 255);
+  });
+
   test("more than one message takes is read and written in parts", async () => {
     (client.capabilities as { maxDataXferSize: number }).maxDataXferSize = 1000;
     const data = Uint8Array.from({ length: 2500 }, (_, i) => i);
@@ -168,7 +174,7 @@ describe("with our server", () => {
 
   test("a server that stops rejects everything with a sentence", async () => {
     device.hold.regionRead = () => new Promise((resolve) => setTimeout(resolve, 20));
-    const read = expect(client.regionRead(0, 0, 4)).rejects.toThrow(/the server has closed or died/);
+    const read = expect(client.regionRead(0, 0, 4)).rejects.toThrow(/the server has closed it or died/);
     const reset = expect(client.reset()).rejects.toMatchObject({ code: "VFU_CLOSED", errno: 107 });
     await until(() => device.calls.length > 1);
     await server.stop();

@@ -43,12 +43,16 @@ export interface RequestOptions {
   takesFds?: boolean;
 }
 
+/** Posted bytes that may wait for the server before the next one does. */
+const DRAIN_BYTES = 1 << 20;
+
 export class ClientChannel {
   #connection: Connection;
   #options: ChannelOptions;
   #pending: PendingReplies;
   #nextPosted = 0;
-  #closing = false;
+  /** Why the connection is gone, if anybody said so. */
+  #reason: string | null = null;
 
   /** Takes over `fd`. */
   constructor(fd: number, options: ChannelOptions) {
@@ -79,16 +83,17 @@ export class ClientChannel {
     });
   }
 
-  /** Sends a command that will not be answered. */
-  post(command: number, body: Uint8Array): void {
+  /** Sends a command that will not be answered; a promise to wait for when the server does not keep up. */
+  post(command: number, body: Uint8Array): void | Promise<void> {
     if (!this.#connection.open) throw this.#closed();
     this.#nextPosted = (this.#nextPosted + 1) & 0xffff;
     this.#connection.send(this.#nextPosted, command, FLAG.NO_REPLY, 0, body);
+    if (this.#connection.queuedBytes > DRAIN_BYTES) return this.#connection.drained();
   }
 
   /** Everything that waits is rejected. */
   close(reason: Error | null = null): void {
-    this.#closing = true;
+    this.#reason ??= reason?.message ?? "this client has closed it";
     this.#connection.close(reason);
   }
 
@@ -149,17 +154,14 @@ export class ClientChannel {
   }
 
   #onClose(reason: Error | null): void {
-    this.#pending.rejectAll(this.#closed(reason));
+    this.#reason ??= reason?.message ?? null;
+    this.#pending.rejectAll(this.#closed());
     this.#options.onClose(reason);
   }
 
-  #closed(reason: Error | null = null): VfioUserError {
-    const why = this.#closing ? "this client has closed" : "the server has closed or died";
-    return new VfioUserError(
-      "VFU_CLOSED",
-      ERRNO.ENOTCONN,
-      `the connection to ${this.#options.name} is gone: ${reason?.message ?? why}`,
-    );
+  #closed(): VfioUserError {
+    const why = this.#reason ?? "the server has closed it or died";
+    return new VfioUserError("VFU_CLOSED", ERRNO.ENOTCONN, `the connection to ${this.#options.name} is gone: ${why}`);
   }
 }
 

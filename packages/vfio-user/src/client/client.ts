@@ -211,7 +211,7 @@ export class VfioUserClient {
       const view = new DataView(body.buffer);
       regionAccess.encodeInto(view, 0, { offset: BigInt(offset + at), region: index, count: part.length });
       body.set(part, regionAccess.SIZE);
-      if (options.posted) this.#channel.post(COMMAND.REGION_WRITE, body);
+      if (options.posted) await this.#channel.post(COMMAND.REGION_WRITE, body);
       else await this.#channel.request(COMMAND.REGION_WRITE, body);
     }
   }

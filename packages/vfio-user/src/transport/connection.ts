@@ -57,6 +57,7 @@ export class Connection {
   #header: header.Header | null = null;
   #fds: number[] = [];
   #fdFault = false;
+  #drained: (() => void)[] = [];
   #tx = new Uint8Array(FIRST_BUFFER_SIZE);
   #txView = new DataView(this.#tx.buffer);
 
@@ -78,6 +79,12 @@ export class Connection {
 
   get queuedBytes(): number {
     return this.#queue.bytes;
+  }
+
+  /** Resolves when everything has been sent, or the connection is closed. */
+  drained(): Promise<void> {
+    if (this.#queue.empty) return Promise.resolve();
+    return new Promise((resolve) => this.#drained.push(resolve));
   }
 
   set maxMessageSize(bytes: number) {
@@ -131,6 +138,7 @@ export class Connection {
     for (const fd of this.#fds) closeFd(fd);
     this.#fds = [];
     this.#queue.clear();
+    this.#wakeDrained();
     this.#options.onClose(reason);
   }
 
@@ -237,7 +245,15 @@ export class Connection {
       this.close(error as Error);
       return;
     }
-    if (this.#queue.empty) this.#watch();
+    if (!this.#queue.empty) return;
+    this.#watch();
+    this.#wakeDrained();
+  }
+
+  #wakeDrained(): void {
+    const waiting = this.#drained;
+    this.#drained = [];
+    for (const resolve of waiting) resolve();
   }
 
   #watch(): void {
