@@ -14,10 +14,11 @@ import { MAC_MASK } from "./count";
 // @ts-ignore: decorator
 @inline
 export function addressPasses(filter: u32, address: u64): bool {
-  return address == load<u64>(filter, FILTER_MAC) || address == MAC_MASK || otherPasses(filter, address);
+  return address == load<u64>(filter, FILTER_MAC) || address == MAC_MASK || otherPasses(filter, <u32>address, <u32>(address >> 32));
 }
 
-function otherPasses(filter: u32, address: u64): bool {
+function otherPasses(filter: u32, low: u32, high: u32): bool {
+  const address = (<u64>high << 32) | <u64>low;
   const flags = load<u32>(filter, FILTER_FLAGS);
   if (flags & (address & 1 ? FILTER_ALL_MULTICAST : FILTER_ALL_UNICAST)) return true;
   const end = filter + FILTER_MAC + (load<u32>(filter, FILTER_MACS) << 3);

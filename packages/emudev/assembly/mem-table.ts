@@ -30,7 +30,7 @@ export function xlat(table: u32, iova: u64, len: u32, prot: u32): u32 {
     const size = load<u64>(region, MEM_REGION_SIZE);
     if (delta < size && size - delta >= <u64>len) return answer(region, <u32>delta, prot);
   }
-  return xlatSearch(table, iova, len, prot);
+  return xlatSearch(table, <u32>iova, <u32>(iova >> 32), len, prot);
 }
 
 // @ts-ignore: decorator
@@ -41,8 +41,9 @@ function answer(region: u32, delta: u32, prot: u32): u32 {
   return off ? off + delta : MEM_INDIRECT;
 }
 
-/** xlat by binary search; sets the hint. */
-function xlatSearch(table: u32, iova: u64, len: u32, prot: u32): u32 {
+/** xlat by binary search; sets the hint. The address comes in halves: no function of a kernel has a 64-bit parameter. */
+function xlatSearch(table: u32, iovaLow: u32, iovaHigh: u32, len: u32, prot: u32): u32 {
+  const iova = (<u64>iovaHigh << 32) | <u64>iovaLow;
   const regions = table + MEM_TABLE_REGIONS;
   let low: u32 = 0;
   let high = load<u32>(table, MEM_TABLE_COUNT);
