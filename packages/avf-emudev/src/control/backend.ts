@@ -76,8 +76,10 @@ export class Backend {
   }
 }
 
-/** Equal values, or two empty lists. */
+/** Equal values, or lists of equal numbers. */
 function same(a: AttrValue, b: AttrValue): boolean {
   if (a === b) return true;
-  return typeof a === "object" && typeof b === "object" && a?.length === 0 && b?.length === 0;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const items = Array.from<unknown>(b);
+  return a.length === items.length && Array.from<unknown>(a).every((item, i) => item === items[i]);
 }

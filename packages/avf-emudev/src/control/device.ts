@@ -117,7 +117,7 @@ export class AvfDevice implements VfioUserDevice {
       finish: (hard) => this.#resetToInitial(hard),
       end: () => this.admin.release(),
     });
-    this.#mailbox = new Mailbox(this, arena);
+    this.#mailbox = new Mailbox(this, arena, this.#log);
     this.#bar0 = new Bar0({
       admin: this.admin,
       interrupts: this.interrupts,
@@ -194,12 +194,15 @@ export class AvfDevice implements VfioUserDevice {
     this.interrupts.vectors[vector]?.raise();
   }
 
+  /** The client's memory and eventfds are still there: the backend lets go of its queues before they go. */
+  leaving(): Promise<void> {
+    return this.resets.deviceReset();
+  }
+
   async reset(reason: ResetReason): Promise<void> {
-    if (reason === "disconnect") this.#config.reset();
-    await this.resets.deviceReset();
-    if (reason !== "disconnect") return;
-    this.mapItrRegisters();
-    await this.#eal.synchronize(); // lcores may have read where an ITR register lay
+    if (reason !== "disconnect") return this.resets.deviceReset();
+    this.#config.reset();
+    await this.#eal.synchronize(); // lcores may just have read where an ITR register lay
     this.doorbells.disconnect();
   }
 

@@ -1,14 +1,15 @@
 // The driver's virtchnl messages: each is dispatched, answered on the receive queue, and what follows the answer (an event, a
 // reset) is done. The context that handlers work in is made here, over the device. Called by the admin send queue, one
 // message at a time.
-import { VIRTCHNL_OP } from "@emudev/avf";
+import { opName, VIRTCHNL_OP, VIRTCHNL_STATUS } from "@emudev/avf";
+import type { Logger } from "@emudev/eal";
 import { ETH_STATS_BYTES } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 import type { AvfDevice } from "./device.ts";
 import { resetEvent } from "./link.ts";
 import { frameMax } from "./params.ts";
 import { enabledQueues } from "./vf.ts";
-import type { VirtchnlContext } from "./virtchnl/context.ts";
+import type { Reply, VirtchnlContext } from "./virtchnl/context.ts";
 import { dispatch } from "./virtchnl/dispatch.ts";
 
 const NO_DATA = new Uint8Array(0);
@@ -18,10 +19,12 @@ const WARNING_MS = 20;
 
 export class Mailbox {
   readonly #device: AvfDevice;
+  readonly #log: Logger;
   readonly #context: VirtchnlContext;
 
-  constructor(device: AvfDevice, arena: Arena) {
+  constructor(device: AvfDevice, arena: Arena, log: Logger) {
     this.#device = device;
+    this.#log = log;
     this.#context = makeContext(device, arena);
   }
 
@@ -29,10 +32,21 @@ export class Mailbox {
   async message(op: number, data: Uint8Array): Promise<void> {
     const device = this.#device;
     const { vf } = device;
-    const reply = await dispatch(this.#context, op, data, device.counters);
+    const reply = await this.#reply(op, data);
     if (reply === null || vf !== device.vf) return; // a reset came between: nobody waits for it
     device.admin.send(op, reply.status, reply.data ?? NO_DATA);
     reply.after?.();
+  }
+
+  /** A bug in a handler is logged and costs this driver an error, not every guest of the process its network. */
+  async #reply(op: number, data: Uint8Array): Promise<Reply | null> {
+    const { counters, name } = this.#device;
+    try {
+      return await dispatch(this.#context, op, data, counters);
+    } catch (error) {
+      this.#log.error(`${name}: virtchnl ${opName(op)} failed: ${(error as Error)?.stack ?? error}`);
+      return { status: VIRTCHNL_STATUS.ERR_ADMIN_QUEUE_ERROR };
+    }
   }
 }
 

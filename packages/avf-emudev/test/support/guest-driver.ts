@@ -220,8 +220,8 @@ export const macs = (...list: [number, number][]): Uint8Array =>
 /** Polls as a driver does; 5 s are a device that does not answer at all. */
 export async function until(condition: () => boolean | Promise<boolean>, complaint: string): Promise<void> {
   const end = Date.now() + 5000;
-  while (!(await condition())) {
+  for (let tries = 0; !(await condition()); tries++) {
     if (Date.now() > end) throw new Error(complaint);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => (tries < 20 ? setImmediate(resolve) : setTimeout(resolve, 1)));
   }
 }
