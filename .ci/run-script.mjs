@@ -3,6 +3,9 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { ensureBuilt, ensureInstalled, root, run } from "./tasks.mjs";
 
+// A ^C on the terminal reaches the job as well, which ends in order; this process waits for it and takes its status.
+process.on("SIGINT", () => {});
+
 const [task, ...args] = process.argv.slice(2);
 const node = (file, ...rest) => run(process.execPath, [join(root, file), ...rest]);
 const vitest = (config, ...rest) =>
