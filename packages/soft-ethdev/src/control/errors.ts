@@ -1,4 +1,5 @@
-// The one error class of this package: what a user gave that cannot be (DEVARGS), and what the machine refuses (SYSTEM).
+// The one error class of this package: what a user gave that cannot be (DEVARGS), and what the machine refuses
+// (SYSTEM).
 export type SoftEthdevErrorCode = "DEVARGS" | "SYSTEM";
 
 export class SoftEthdevError extends Error {

@@ -1,9 +1,10 @@
-// What all ports without hardware have in common: queue states in one memzone, start and stop by a word that bursts look at,
-// quiescence before anything goes. A driver gives its kind, its limits, and hooks for what is its own.
+// What all ports without hardware have in common: queue states in one memzone, start and stop by a word that bursts
+// look at, quiescence before anything goes. A driver gives its kind, its limits, and hooks for what is its own.
 import type { Eal } from "@emudev/eal";
-import type { EthDevInfo, EthDevOps, EthLink } from "@emudev/ethdev";
+import type { EthConf, EthDevInfo, EthDevOps, EthLink } from "@emudev/ethdev";
 import { MBUF_HEADROOM, type Mempool } from "@emudev/shm";
 import { SQ_BYTES, SQ_KIND, SQ_POOL, SQ_ROOM, SQ_STARTED } from "../layout/queue.ts";
+import { type Held, release } from "./held.ts";
 
 export interface SoftPortSpec {
   driverName: string;
@@ -13,11 +14,10 @@ export interface SoftPortSpec {
   speedMbps: number;
   /** Bytes of the longest frame, without CRC. */
   maxFrame: number;
-  /** Sets the words of one queue that are the driver's own; `off` is its state. */
+  /** Sets the words of one queue that are the driver's own; `off` is its state, where SQ_ROOM is set already (rx). */
   setUp?: (side: "rx" | "tx", queue: number, off: number) => void;
-  started?: () => void | Promise<void>;
-  /** The port is closed and no lcore uses it. */
-  closed?: () => void | Promise<void>;
+  /** The port has been stopped and no lcore uses it. */
+  stopped?: () => void;
   linkUp?: () => boolean;
   macAddrSet?: (mac: Uint8Array) => void;
   mtuSet?: (mtu: number) => void;
@@ -27,17 +27,19 @@ const ETH_OVERHEAD = 18; // header and one VLAN tag
 
 export class SoftPort implements EthDevOps {
   readonly #eal: Eal;
-  readonly #zone: string;
+  readonly #held: Held;
   readonly #off: number;
   readonly #spec: SoftPortSpec;
   #started = false;
   #closed = false;
 
-  constructor(eal: Eal, name: string, spec: SoftPortSpec) {
+  /** @param held is released when the port closes; the queues' states are added to it */
+  constructor(eal: Eal, name: string, held: Held, spec: SoftPortSpec) {
     this.#eal = eal;
     this.#spec = spec;
+    this.#held = held;
     const zone = eal.arena.memzoneReserve(`${name}.queues`, 2 * spec.queues * SQ_BYTES, 64);
-    this.#zone = zone.name;
+    held.push(() => eal.arena.memzoneFree(zone.name));
     this.#off = zone.off;
   }
 
@@ -65,7 +67,9 @@ export class SoftPort implements EthDevOps {
     };
   }
 
-  configure(): void {}
+  configure(_nbRx: number, _nbTx: number, { mtu }: EthConf): void {
+    if (mtu !== undefined) this.mtuSet(mtu);
+  }
 
   rxQueueSetup(queue: number, _nbDesc: number, pool: Mempool): void {
     const { u32 } = this.#eal.arena;
@@ -82,22 +86,21 @@ export class SoftPort implements EthDevOps {
     this.#spec.setUp?.("tx", queue, off);
   }
 
-  async start(): Promise<void> {
-    await this.#spec.started?.();
+  start(): void {
     this.#setStarted(true);
   }
 
   async stop(): Promise<void> {
     this.#setStarted(false);
     await this.#eal.synchronize();
+    this.#spec.stopped?.();
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.stop();
-    await this.#spec.closed?.();
-    this.#eal.arena.memzoneFree(this.#zone);
+    release(this.#held);
   }
 
   linkGet(): EthLink {

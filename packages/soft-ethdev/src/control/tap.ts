@@ -19,39 +19,32 @@ const MAX_FRAME = 65_535;
 export const tapDriver = softDriver(
   "net_tap",
   PARAMS,
-  (vdev, eal) => {
+  (vdev, eal, held) => {
     const { iface = vdev.name.replace("net_tap", "dtap"), mac } = vdev.params as DevargsOf<typeof PARAMS>;
     const { fd, name } = open(iface);
-    try {
-      if (mac !== undefined) ifSetMac(name, mac);
-      const address = ifMac(name);
-      ifUp(name);
-      const { arena } = eal;
-      const buffer = arena.memzoneReserve(`${vdev.name}.frames`, 2 * BUFFER_BYTES);
-      const port = new SoftPort(eal, vdev.name, {
-        driverName: "net_tap",
-        kind: KIND_TAP,
-        queues: 1,
-        speedMbps: 10_000,
-        maxFrame: MAX_FRAME,
-        setUp(side, _queue, off) {
-          arena.i32[(off + SQ_FD) >>> 2] = fd;
-          arena.u32[(off + SQ_BUFFER) >>> 2] = buffer.off + (side === "tx" ? BUFFER_BYTES : 0);
-          arena.u32[(off + SQ_BUFFER_BYTES) >>> 2] = BUFFER_BYTES;
-        },
-        closed() {
-          closeFd(fd);
-          arena.memzoneFree(buffer.name);
-        },
-        linkUp: () => isUp(name),
-        macAddrSet: (address) => ifSetMac(name, address),
-        mtuSet: (mtu) => ifSetMtu(name, mtu),
-      });
-      return { port, mac: address };
-    } catch (error) {
-      closeFd(fd);
-      throw error;
-    }
+    held.push(() => closeFd(fd));
+    if (mac !== undefined) ifSetMac(name, mac);
+    const address = ifMac(name);
+    ifUp(name);
+    const { arena } = eal;
+    const buffer = arena.memzoneReserve(`${vdev.name}.frames`, 2 * BUFFER_BYTES);
+    held.push(() => arena.memzoneFree(buffer.name));
+    const port = new SoftPort(eal, vdev.name, held, {
+      driverName: "net_tap",
+      kind: KIND_TAP,
+      queues: 1,
+      speedMbps: 10_000,
+      maxFrame: MAX_FRAME,
+      setUp(side, _queue, off) {
+        arena.i32[(off + SQ_FD) >>> 2] = fd;
+        arena.u32[(off + SQ_BUFFER) >>> 2] = buffer.off + (side === "tx" ? BUFFER_BYTES : 0);
+        arena.u32[(off + SQ_BUFFER_BYTES) >>> 2] = BUFFER_BYTES;
+      },
+      linkUp: () => isUp(name),
+      macAddrSet: (address) => ifSetMac(name, address),
+      mtuSet: (mtu) => ifSetMtu(name, mtu),
+    });
+    return { port, mac: address };
   },
   ["eth_tap"],
 );

@@ -1,5 +1,5 @@
-// The counters of a queue (ethdev's layout/queue-stats.ts) and its other words as the lcore that polls it uses them: 64-bit
-// counters are kept as two halves, since adding by BigInt would allocate for every burst.
+// The counters of a queue (ethdev's layout/queue-stats.ts) and its other words as the lcore that polls it uses them:
+// 64-bit counters are kept as two halves, since adding by BigInt would allocate for every burst.
 import type { LcoreEnv } from "@emudev/eal/data";
 import { QSTATS_BYTES, QSTATS_ERRORS, QSTATS_MISSED, QSTATS_NOMBUF, QSTATS_PACKETS } from "@emudev/ethdev/data";
 import { SQ_STARTED } from "../layout/queue.ts";

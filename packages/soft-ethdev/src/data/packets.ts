@@ -1,4 +1,5 @@
-// What the soft drivers do with mbufs in bursts: sums of lengths, packets made of plain bytes, packets laid out plainly.
+// What the soft drivers do with mbufs in bursts: sums of lengths, packets made of plain bytes, packets laid out
+// plainly.
 import type { LcoreEnv } from "@emudev/eal/data";
 import {
   type Arena,

@@ -1,5 +1,7 @@
-// net_pcap's bursts. Receiving copies packets that lie in the arena since probe; sending writes a whole burst of records with
-// one system call. What cannot be written (a full disk) is dropped and counted as an error.
+// net_pcap's bursts. Receiving copies packets that lie in the arena since probe; sending writes a whole burst of
+// records with one system call. What cannot be written (a full disk) is dropped and counted as an error, and so is all
+// that follows, for a record in the middle of which another one starts would spoil the whole file; the control side
+// cuts the torn end off when the port stops.
 import type { LcoreEnv } from "@emudev/eal/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { writeAt } from "@emudev/linux/data";
@@ -8,7 +10,9 @@ import {
   SQ_BUFFER,
   SQ_BUFFER_BYTES,
   SQ_COUNT,
+  SQ_FAILED,
   SQ_FD,
+  SQ_GOOD,
   SQ_LOOP,
   SQ_NEXT,
   SQ_POOL,
@@ -61,7 +65,8 @@ export function openPcapTx(env: LcoreEnv, off: number, portId: number): TxQueue 
   const words = new QueueWords(env, off);
   const packets = new Packets(env, portId);
   const { kernels, lcore } = packets;
-  const { u32, base } = env.arena;
+  const { f64, u32, u8, base } = env.arena;
+  const good = (off + SQ_GOOD) >>> 3;
   const fd = words.signed(SQ_FD);
   const buffer = words.get(SQ_BUFFER);
   const bufferBytes = words.get(SQ_BUFFER_BYTES);
@@ -84,6 +89,11 @@ export function openPcapTx(env: LcoreEnv, off: number, portId: number): TxQueue 
         kernels.pktmbuf_free_bulk(lcore, pktsOff, n);
         return n;
       }
+      if (words.get(SQ_FAILED) !== 0) {
+        words.errors(n);
+        kernels.pktmbuf_free_bulk(lcore, pktsOff, n);
+        return n;
+      }
       const nowUs = (performance.timeOrigin + performance.now()) * 1000;
       const seconds = Math.floor(nowUs / 1e6);
       let fill = 0;
@@ -92,19 +102,24 @@ export function openPcapTx(env: LcoreEnv, off: number, portId: number): TxQueue 
       while (sent < n) {
         const mbuf = u32[(pktsOff >>> 2) + sent]!;
         const length = Math.min(packets.packetLength(mbuf), FRAME_MAX);
-        if (fill + PCAP_RECORD_SIZE + length + 4 > bufferBytes) break;
+        if (fill + PCAP_RECORD_SIZE + length > bufferBytes) break;
         const at = buffer + fill;
-        putWord(env.arena.u8, at, seconds);
-        putWord(env.arena.u8, at + 4, Math.floor(nowUs - seconds * 1e6));
-        putWord(env.arena.u8, at + 8, length);
-        putWord(env.arena.u8, at + 12, packets.packetLength(mbuf));
+        putWord(u8, at, seconds);
+        putWord(u8, at + 4, Math.floor(nowUs - seconds * 1e6));
+        putWord(u8, at + 8, length);
+        putWord(u8, at + 12, packets.packetLength(mbuf));
         kernels.pktmbuf_read(mbuf, 0, length, at + PCAP_RECORD_SIZE);
         fill += PCAP_RECORD_SIZE + length;
         bytes += length;
         sent++;
       }
-      if (write(fill)) words.moved(sent, bytes);
-      else words.errors(sent);
+      if (write(fill)) {
+        f64[good]! += fill;
+        words.moved(sent, bytes);
+      } else {
+        words.set(SQ_FAILED, 1);
+        words.errors(sent);
+      }
       kernels.pktmbuf_free_bulk(lcore, pktsOff, sent);
       return sent;
     },

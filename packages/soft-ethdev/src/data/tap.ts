@@ -1,6 +1,6 @@
-// net_tap's bursts: a system call for each frame, which costs ten times its copy. So a received frame goes to scratch memory
-// that any frame fits in, then to as many mbufs as it needs; a sent one goes straight from its mbuf when it has one segment.
-// EAGAIN ends a burst; what the kernel refuses (interface down) is dropped and counted as an error.
+// net_tap's bursts: a system call for each frame, which costs ten times its copy. So a received frame goes to scratch
+// memory that any frame fits in, then to as many mbufs as it needs; a sent one goes straight from its mbuf when it has
+// one segment. EAGAIN ends a burst; what the kernel refuses (interface down) is dropped and counted as an error.
 import type { LcoreEnv } from "@emudev/eal/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { ERRNO, readAt, writeAt } from "@emudev/linux/data";
