@@ -1,5 +1,5 @@
-// Ethernet and IP addresses as text, both ways. Parsing is strict and gives null for what is no address; IPv6 text is written
-// as RFC 5952 asks (lower case, no leading zeros, the longest run of zero groups shortened).
+// Ethernet and IP addresses as text, both ways. Parsing is strict and gives null for what is no address; IPv6 text is
+// written as RFC 5952 asks (lower case, no leading zeros, the longest run of zero groups shortened).
 
 /** "02:00:00:00:00:01" for six bytes. */
 export const formatMac = (mac: Uint8Array): string =>

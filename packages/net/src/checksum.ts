@@ -1,6 +1,6 @@
-// The internet checksum (RFC 1071): the complement of the ones' complement sum of 16-bit words in network order. Partial sums
-// are plain numbers and may be added in any order as long as each part starts at an even offset. Updating after a field
-// changed follows RFC 1624, equation 3. Used by tests, tools and control code; lcores have kernels.
+// The internet checksum (RFC 1071): the complement of the ones' complement sum of 16-bit words in network order.
+// Partial sums are plain numbers and may be added in any order as long as each part starts at an even offset. Updating
+// after a field changed follows RFC 1624, equation 3. Used by tests, tools and control code; lcores have kernels.
 
 /** Sum of `length` bytes, an odd last byte counted as a high one. Folded only when finished. */
 export function sum(bytes: Uint8Array, offset = 0, length = bytes.length - offset, initial = 0): number {

@@ -1,5 +1,5 @@
-// CRC32c (Castagnoli, reflected polynomial 0x82f63b78), the checksum of SCTP packets (RFC 9260, appendix A). The value goes
-// into the packet in little-endian byte order, over a packet whose checksum field is zero.
+// CRC32c (Castagnoli, reflected polynomial 0x82f63b78), the checksum of SCTP packets (RFC 9260, appendix A). The value
+// goes into the packet in little-endian byte order, over a packet whose checksum field is zero.
 
 const TABLE = new Uint32Array(256).map((_, byte) => {
   let crc = byte;

@@ -1,6 +1,7 @@
-// The classic pcap file (draft-ietf-opsawg-pcap): a header of 24 bytes, then for each packet 16 bytes of time and lengths
-// and the captured bytes. Read in both byte orders, with microsecond and nanosecond times; written little-endian. Works on
-// bytes: files are the caller's. A file that is torn or no pcap is refused with the offset where it goes wrong.
+// The classic pcap file (draft-ietf-opsawg-pcap): a header of 24 bytes, then for each packet 16 bytes of time and
+// lengths and the captured bytes. Read and written in both byte orders, with microsecond or nanosecond
+// times. Works on bytes: files are the caller's. A file that is torn or no pcap is refused with the offset
+// where it goes wrong.
 
 export const PCAP_HEADER_SIZE = 24;
 export const PCAP_RECORD_SIZE = 16;
@@ -48,6 +49,8 @@ export function readPcap(file: Uint8Array): PcapFile {
     const hint = magic[0] === 0x0a0d0d0a ? "; it is pcapng: convert it with 'editcap -F pcap'" : "";
     throw new PcapError("FORMAT", `no pcap file: magic number 0x${magic[0]!.toString(16)}${hint}`);
   }
+  const major = view.getUint16(4, little);
+  if (major !== 2) throw new PcapError("FORMAT", `pcap file of version ${major}; 2 is what is understood`);
   const toNs = found === MAGIC_US ? 1000 : 1;
   const packets: PcapPacket[] = [];
   for (let at = PCAP_HEADER_SIZE; at < file.length; ) {
@@ -68,19 +71,22 @@ export function readPcap(file: Uint8Array): PcapFile {
   return { linkType: view.getUint32(20, little) & 0xffff, snapLength: view.getUint32(16, little), packets };
 }
 
+/** How a file is written; what is left out is little-endian, in microseconds, uncut, Ethernet. */
+export interface PcapOptions {
+  bigEndian?: boolean;
+  nanoseconds?: boolean;
+  /** Bytes at which packets are cut. */
+  snapLength?: number;
+  linkType?: number;
+}
+
 /** The header of a file with microsecond times. */
 export function pcapHeader(snapLength = LENGTH_MAX, linkType = LINKTYPE_ETHERNET): Uint8Array {
-  const view = new DataView(new ArrayBuffer(PCAP_HEADER_SIZE));
-  view.setUint32(0, MAGIC_US, true);
-  view.setUint16(4, 2, true);
-  view.setUint16(6, 4, true);
-  view.setUint32(16, snapLength, true);
-  view.setUint32(20, linkType, true);
-  return new Uint8Array(view.buffer);
+  return header({ snapLength, linkType });
 }
 
 /**
- * Writes the 16 bytes before a packet's data.
+ * Writes the 16 bytes before a packet's data, in a file as pcapHeader starts it.
  * @param captured bytes that follow; @param original bytes on the wire
  */
 export function putPcapRecord(
@@ -91,23 +97,44 @@ export function putPcapRecord(
   captured: number,
   original = captured,
 ): void {
-  view.setUint32(offset, seconds, true);
-  view.setUint32(offset + 4, microseconds, true);
-  view.setUint32(offset + 8, captured, true);
-  view.setUint32(offset + 12, original, true);
+  putRecord(view, offset, [seconds, microseconds, captured, original], true);
 }
 
-/** A whole file of packets with the given times (microseconds are kept). */
-export function writePcap(packets: readonly Pick<PcapPacket, "seconds" | "nanoseconds" | "data">[]): Uint8Array {
-  const bytes = packets.reduce((total, { data }) => total + PCAP_RECORD_SIZE + data.length, PCAP_HEADER_SIZE);
-  const file = new Uint8Array(bytes);
-  file.set(pcapHeader());
+/** A whole file of packets with the given times. */
+export function writePcap(
+  packets: readonly (Pick<PcapPacket, "seconds" | "nanoseconds" | "data"> & { originalLength?: number })[],
+  options: PcapOptions = {},
+): Uint8Array {
+  const { bigEndian = false, nanoseconds: inNs = false, snapLength = LENGTH_MAX } = options;
+  const kept = packets.map(({ data }) => data.subarray(0, snapLength));
+  const file = new Uint8Array(kept.reduce((total, { length }) => total + PCAP_RECORD_SIZE + length, PCAP_HEADER_SIZE));
+  file.set(header(options));
   const view = new DataView(file.buffer);
   let at = PCAP_HEADER_SIZE;
-  for (const { seconds, nanoseconds, data } of packets) {
-    putPcapRecord(view, at, seconds, Math.floor(nanoseconds / 1000), data.length);
-    file.set(data, at + PCAP_RECORD_SIZE);
-    at += PCAP_RECORD_SIZE + data.length;
-  }
+  packets.forEach(({ seconds, nanoseconds, data, originalLength = data.length }, i) => {
+    const fraction = inNs ? nanoseconds : Math.floor(nanoseconds / 1000);
+    putRecord(view, at, [seconds, fraction, kept[i]!.length, originalLength], !bigEndian);
+    file.set(kept[i]!, at + PCAP_RECORD_SIZE);
+    at += PCAP_RECORD_SIZE + kept[i]!.length;
+  });
   return file;
+}
+
+function header(options: PcapOptions): Uint8Array {
+  const { bigEndian = false, nanoseconds = false, snapLength = LENGTH_MAX, linkType = LINKTYPE_ETHERNET } = options;
+  if (!Number.isInteger(snapLength) || snapLength < 1 || snapLength > LENGTH_MAX)
+    throw new PcapError("FORMAT", `snap length ${snapLength}: it must be from 1 to ${LENGTH_MAX}`);
+  const view = new DataView(new ArrayBuffer(PCAP_HEADER_SIZE));
+  view.setUint32(0, nanoseconds ? MAGIC_NS : MAGIC_US, !bigEndian);
+  view.setUint16(4, 2, !bigEndian);
+  view.setUint16(6, 4, !bigEndian);
+  view.setUint32(16, snapLength, !bigEndian);
+  view.setUint32(20, linkType, !bigEndian);
+  return new Uint8Array(view.buffer);
+}
+
+function putRecord(view: DataView, offset: number, words: readonly number[], little: boolean): void {
+  words.forEach((word, i) => {
+    view.setUint32(offset + 4 * i, word, little);
+  });
 }

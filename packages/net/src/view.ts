@@ -1,5 +1,6 @@
-// What every header view is: a window of a fixed header over a packet's bytes, moved by `at` so that one object serves many
-// packets. Fields are in network byte order. `problem` judges what can be judged without the rest of the packet, in words.
+// What every header view is: a window of a fixed header over a packet's bytes, moved by `at` so that one object serves
+// many packets. Fields are in network byte order. `problem` judges what can be judged without the rest of the packet,
+// in words.
 
 export abstract class HeaderView {
   protected view: DataView;
@@ -27,7 +28,10 @@ export abstract class HeaderView {
     return this.view.byteLength - this.base;
   }
 
+  /** A window into the packet. @throws RangeError where it would reach beyond, into what else lies in the buffer */
   protected bytesAt(offset: number, length: number): Uint8Array {
+    if (this.base + offset < 0 || length > this.available - offset)
+      throw new RangeError(`bytes ${offset}..${offset + length} of a header, ${this.available} bytes are there`);
     return new Uint8Array(this.view.buffer, this.view.byteOffset + this.base + offset, length);
   }
 
