@@ -52,8 +52,8 @@ export function addSeals(fd: number, seals: number): void {
 }
 
 /**
- * The seals of a file, or -1 where the file can carry none (not a memfd, a socket, ...). Every bit of -1 is set: compare
- * with it before looking at one. Truly unsealable is not the same as not sealed, since such a file can always be cut.
+ * The seals of a file, or -1 where the file can carry none (not a memfd, a socket, ...). Every bit of -1 is set, so
+ * compare with it before looking at one: a file that cannot be sealed can always be cut.
  * @throws LinuxError EBADF
  */
 export function getSeals(fd: number): number {

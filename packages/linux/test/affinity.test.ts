@@ -1,3 +1,4 @@
+// CPU affinity of this thread and of a worker: each pins itself alone, and what cannot be is refused with its numbers.
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";

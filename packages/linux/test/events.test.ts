@@ -1,3 +1,5 @@
+// Eventfds, reads and writes by address, errno names, and watchers on the event loop: what they report, when they stop,
+// and that none of the traps of the binding below them shows.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";

@@ -1,3 +1,5 @@
+// File descriptors over a real socket pair: which read surfaces them, who closes those that do not fit, limits; and
+// that no test leaves an fd behind.
 import { openSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {

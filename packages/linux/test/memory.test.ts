@@ -1,3 +1,4 @@
+// Memory files, seals and mappings with real memory: over shared memory of ours, as the arena does it, and elsewhere.
 import { ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {

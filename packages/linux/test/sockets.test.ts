@@ -1,3 +1,4 @@
+// Unix sockets between two ends in this process: exchange, ends and resets, what would have to wait, and every refusal.
 import { existsSync, mkdirSync, rmSync, unlinkSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {

@@ -1,3 +1,4 @@
+// TAP interfaces of the kernel, where they can be made: needs root and /dev/net/tun, and says where they are missing.
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readAt, writeAt } from "../src/data/index.ts";

@@ -1,5 +1,5 @@
-// Packets written out by hand, field by field, from the layouts in the RFCs: what the views read in them, and that the same
-// packet built through the views has the same bytes. Checksums were added up by hand or come from the RFCs.
+// Packets written out by hand, field by field, from the layouts in the RFCs: what the views read in them, and that the
+// same packet built through the views has the same bytes. Checksums were added up by hand or come from the RFCs.
 import { describe, expect, it } from "vitest";
 import {
   ARP_OP,

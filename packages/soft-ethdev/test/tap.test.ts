@@ -1,5 +1,5 @@
-// net_tap with real interfaces: two of them in network namespaces of their own, their ports crossed by an lcore, so that
-// two TCP stacks of the kernel talk through bursts of ours. Needs root, /dev/net/tun and leave to make namespaces.
+// net_tap with real interfaces: two of them in network namespaces of their own, their ports crossed by an lcore, so two
+// TCP stacks of the kernel talk through bursts of ours. Needs root, /dev/net/tun and leave to make namespaces.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
