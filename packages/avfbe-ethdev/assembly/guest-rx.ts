@@ -15,7 +15,7 @@ import {
   RX_STATUS_DD,
   RX_STATUS_EOF,
 } from "../../avf/src/layout/rx-desc";
-import { copy } from "../../shm/assembly/copy";
+import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
 import { data } from "../../shm/assembly/mbuf";
 import { xlat } from "../../emudev/assembly/mem-table";
 import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "../../emudev/src/layout/mem-table";
@@ -48,6 +48,7 @@ import {
 import { BURST_DESCS_MAX } from "../src/layout/port-queue";
 import { addressPasses } from "./filter";
 import { count, MAC_MASK } from "./count";
+import { givenBytes, givePlain } from "./guest-rx-plain";
 import { GAVE_NOTHING, GAVE_STOP, givePacket } from "./guest-frame";
 import { castBits, checkedBits, packetType } from "./status";
 
@@ -84,8 +85,25 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
   let oversize: u32 = 0;
   let runts: u32 = 0;
   for (; done < n; done++) {
-    const mbuf = load<u32>(pkts + (done << 2));
-    const length = load<u32>(mbuf, MBUF_PKT_LEN);
+    let mbuf = load<u32>(pkts + (done << 2));
+    let length = load<u32>(mbuf, MBUF_PKT_LEN);
+    if (length <= COPY_INLINE_MAX) {
+      const most = min<u32>(avail, n - done);
+      const longest = min<u32>(bufSize, maxPkt);
+      const plain = givePlain(table, ring, head, size, pkts + (done << 2), most, filter, longest, back);
+      if (plain) {
+        sent += plain;
+        bytes += givenBytes;
+        back += plain << 3;
+        avail -= plain;
+        head += plain;
+        if (head >= size) head -= size;
+        done += plain;
+        if (done == n) break;
+        mbuf = load<u32>(pkts + (done << 2));
+        length = load<u32>(mbuf, MBUF_PKT_LEN);
+      }
+    }
     const from = data(mbuf);
     const run = <u32>load<u16>(mbuf, MBUF_DATA_LEN);
     if (run < <u32>FRAME_MIN) {

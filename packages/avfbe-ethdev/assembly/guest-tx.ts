@@ -1,20 +1,10 @@
 // What the guest transmits becomes what the port receives: the hot loop over one transmit queue of the guest. The tail is
-// loaded once, mbufs are taken in bulk, plain packets (one data descriptor, no offload) are copied here, all others by
-// guest-packet.ts. Descriptors are completed at the end of the burst, behind one barrier: the guest then owns them again.
-import { MBUF_DATA_LEN, MBUF_PKT_LEN } from "../../shm/src/layout/mbuf";
-import {
-  TX_BUF_SIZE_MASK,
-  TX_BUF_SIZE_SHIFT,
-  TX_CMD_DUMMY,
-  TX_CMD_EOP,
-  TX_CMD_IIPT_MASK,
-  TX_CMD_IL2TAG1,
-  TX_CMD_L4T_MASK,
-  TX_CMD_SHIFT,
-  TX_DTYPE_DONE,
-  TX_DTYPE_MASK,
-} from "../../avf/src/layout/tx-desc";
-import { copy } from "../../shm/assembly/copy";
+// loaded once and mbufs are taken in bulk. Plain packets (one data descriptor, no offload) are copied in guest-tx-plain.ts
+// or, where they are long or in another memory region, here; all others are guest-packet.ts's. Descriptors are completed at
+// the end of the burst, behind one barrier: the guest then owns them again.
+import { MBUF_DATA_LEN, MBUF_HEADROOM, MBUF_PKT_LEN, MBUF_PORT, MBUF_SIZE } from "../../shm/src/layout/mbuf";
+import { TX_BUF_SIZE_MASK, TX_BUF_SIZE_SHIFT, TX_DTYPE_DONE } from "../../avf/src/layout/tx-desc";
+import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
 import { allocBulk, data } from "../../shm/assembly/mbuf";
 import { putBulk } from "../../shm/assembly/mempool";
 import { xlat } from "../../emudev/assembly/mem-table";
@@ -39,15 +29,14 @@ import {
   GTX_SKIP,
   GTX_TSO_LEFT,
 } from "../src/layout/guest-queue";
-import { RXQ_POOL, RXQ_ROOM } from "../src/layout/port-queue";
+import { RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
 import { count, MAC_MASK } from "./count";
-import { finish } from "./emit";
 import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO } from "./guest-packet";
+import { PLAIN, PLAIN_MASK, plainBytes, plainGroups, takePlain } from "./guest-tx-plain";
 import { tsoNext, tsoSegments } from "./tso";
 
-const PLAIN_MASK: u64 =
-  TX_DTYPE_MASK | ((TX_CMD_EOP | TX_CMD_IL2TAG1 | TX_CMD_DUMMY | TX_CMD_IIPT_MASK | TX_CMD_L4T_MASK) << TX_CMD_SHIFT);
-const PLAIN: u64 = TX_CMD_EOP << TX_CMD_SHIFT;
+/** From an empty mbuf to its data. */
+const FIRST_BYTE: u32 = MBUF_SIZE + MBUF_HEADROOM;
 
 /** Set by guestTx when it completed descriptors, for which the guest is owed an interrupt. */
 export let completed: bool = false;
@@ -91,6 +80,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const table = atomic.load<u32>(load<u32>(gq, GQ_MEM_WORD));
   const ring = avail && done < held && !starved ? ringAt(gq, table, size << 4) : 0;
   const room = min<u32>(load<u32>(q, RXQ_ROOM), FRAME_MAX);
+  const port = <u16>load<u32>(q, RXQ_PORT);
   let head = first;
   if (ring) {
     let skipping = load<u32>(gq, GTX_SKIP) != 0;
@@ -100,14 +90,28 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
       const command = load<u64>(desc, 8);
       if ((command & PLAIN_MASK) == PLAIN && !skipping) {
         const run = <u32>(command >> TX_BUF_SIZE_SHIFT) & TX_BUF_SIZE_MASK;
+        if (run <= COPY_INLINE_MAX) {
+          const most = min<u32>(avail, held - done);
+          const plain = takePlain(table, ring, head, size, pkts + (done << 2), most, room, <u32>port);
+          if (plain) {
+            bytes += plainBytes;
+            groups += plainGroups;
+            done += plain;
+            avail -= plain;
+            head += plain;
+            if (head >= size) head -= size;
+            continue;
+          }
+        }
         if (run - FRAME_MIN <= room - FRAME_MIN) {
           const from = xlat(table, load<u64>(desc), run, MEM_PROT_READ);
           if (from > <u32>MEM_INDIRECT) {
-            copy(data(mbuf), from, run);
+            copy(mbuf + FIRST_BYTE, from, run);
             store<u16>(mbuf, <u16>run, MBUF_DATA_LEN);
-            finish(q, mbuf, run);
+            store<u32>(mbuf, run, MBUF_PKT_LEN);
+            store<u16>(mbuf, port, MBUF_PORT);
             bytes += run;
-            groups += group(mbuf);
+            groups += groupAt(mbuf + FIRST_BYTE);
             done++;
             avail--;
             if (++head == size) head = 0;
@@ -193,7 +197,13 @@ function complete(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
 // @ts-ignore: decorator
 @inline
 function group(mbuf: u32): u32 {
-  const address = load<u64>(data(mbuf)) & MAC_MASK;
+  return groupAt(data(mbuf));
+}
+
+// @ts-ignore: decorator
+@inline
+function groupAt(frame: u32): u32 {
+  const address = load<u64>(frame) & MAC_MASK;
   if (!(address & 1)) return 0;
   return address == MAC_MASK ? 0x10000 : 1;
 }

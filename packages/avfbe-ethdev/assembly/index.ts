@@ -1,8 +1,9 @@
 // The kernels of net_avfbe as its data module calls them: one burst each way, over the states of src/layout/. Arguments are
 // arena offsets and u32 numbers.
 import { freeBulk } from "../../shm/assembly/mbuf";
+import { isHeld, markPending } from "../../emudev/assembly/vector";
 import { GQ_HEAD, GQ_LOCK, GQ_VECTOR, GRX_BUSY, GTX_BYTES } from "../src/layout/guest-queue";
-import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_RAISE, TXQ_GUEST, TXQ_RAISE } from "../src/layout/port-queue";
+import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_FIRE, TXQ_GUEST, TXQ_FIRE } from "../src/layout/port-queue";
 import { count } from "./count";
 import { guestRx } from "./guest-rx";
 import { completed, guestTx } from "./guest-tx";
@@ -15,31 +16,33 @@ const SPINS: u32 = 4096;
  */
 export function avfbe_rx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const active = atomic.load<u32>(q, RXQ_ACTIVE);
-  store<u32>(q, 0, RXQ_RAISE);
+  store<u32>(q, 0, RXQ_FIRE);
   if (active == 0) return 0;
   const guests = load<u32>(q, RXQ_GUESTS);
   const next = load<u32>(q, RXQ_NEXT) & 31;
   let left = rotr<u32>(active, next);
   let done: u32 = 0;
-  let raise: u32 = 0;
+  let fire: u32 = 0;
   for (let at = next; left; left >>>= 1, at = (at + 1) & 31) {
     const step = ctz<u32>(left);
     left >>>= step;
     at = (at + step) & 31;
-    done += guestTx(q, guests + at * GTX_BYTES, pkts + (done << 2), n - done, lcore);
-    if (completed) raise |= 1 << at;
+    const guest = guests + at * GTX_BYTES;
+    done += guestTx(q, guest, pkts + (done << 2), n - done, lcore);
+    const vector = load<u32>(guest, GQ_VECTOR);
+    if (vector && (completed ? markPending(vector) : isHeld(vector))) fire |= 1 << at;
     if (done < n) continue;
     store<u32>(q, at + 1, RXQ_NEXT);
     break;
   }
-  store<u32>(q, raise, RXQ_RAISE);
+  store<u32>(q, fire, RXQ_FIRE);
   return done;
 }
 
 /** Transmits up to `n` packets of u32 pkts[n] into the guest's receive queue that port queue `q` feeds; returns how many it took. */
 export function avfbe_tx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const gq = atomic.load<u32>(q, TXQ_GUEST);
-  store<u32>(q, 0, TXQ_RAISE);
+  store<u32>(q, 0, TXQ_FIRE);
   if (gq == 0 || n == 0) return 0;
   if (!lock(gq)) {
     count(gq, GRX_BUSY, 1);
@@ -47,8 +50,10 @@ export function avfbe_tx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   }
   const head = load<u32>(gq, GQ_HEAD);
   const done = guestRx(q, gq, pkts, n);
-  if (load<u32>(gq, GQ_HEAD) != head) store<u32>(q, load<u32>(gq, GQ_VECTOR), TXQ_RAISE);
+  const moved = load<u32>(gq, GQ_HEAD) != head;
   atomic.store<u32>(gq, 0, GQ_LOCK);
+  const vector = load<u32>(gq, GQ_VECTOR);
+  if (vector && (moved ? markPending(vector) : isHeld(vector))) store<u32>(q, vector, TXQ_FIRE);
   if (done) freeBulk(lcore, pkts, done);
   return done;
 }

@@ -68,6 +68,8 @@ function ipv4Type(l3: u32): u32 {
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function ipv6Type(l3: u32): u32 {
   switch (<u32>load<u8>(l3, 6)) {
     case 6:

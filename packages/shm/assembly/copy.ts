@@ -6,17 +6,26 @@
 // @ts-ignore: decorator
 @inline
 export function copy(to: u32, from: u32, n: u32): void {
-  if (n > 512) {
-    memory.copy(to, from, n);
-  } else if (n > 64) {
+  if (n > COPY_INLINE_MAX) memory.copy(to, from, n);
+  else if (n >= COPY_INLINE_MIN) copyInline(to, from, n);
+  else copyShort(to, from, n);
+}
+
+/** Lengths that copyInline() takes. */
+export const COPY_INLINE_MIN: u32 = 32;
+export const COPY_INLINE_MAX: u32 = 512;
+
+/** copy() without a call, which keeps a loop's values in registers. */
+// @ts-ignore: decorator
+@inline
+export function copyInline(to: u32, from: u32, n: u32): void {
+  if (n > 64) {
     const last = n - 64;
     for (let i: u32 = 0; i < last; i += 64) copy64(to + i, from + i);
     copy64(to + last, from + last);
-  } else if (n >= 32) {
+  } else {
     copy32(to, from);
     copy32(to + n - 32, from + n - 32);
-  } else {
-    copyShort(to, from, n);
   }
 }
 

@@ -1,0 +1,83 @@
+// Plain packets for the guest in a tight loop: one segment, no tag to insert, unicast that the guest listens to, a buffer in
+// the memory region of the last hit, short enough to be copied inline. No call is in the loop, so its values stay in
+// registers. Whatever is not plain ends the run and is guest-rx.ts's, which calls this while no tag or CRC setting is on.
+import { MBUF_NB_SEGS, MBUF_OL_TX, MBUF_PKT_LEN, TX_VLAN } from "../../shm/src/layout/mbuf";
+import {
+  RX_DESC_BYTES,
+  RX_LENGTH_SHIFT,
+  RX_PTYPE_SHIFT,
+  RX_STATUS_DD,
+  RX_STATUS_EOF,
+} from "../../avf/src/layout/rx-desc";
+import { COPY_INLINE_MAX, COPY_INLINE_MIN, copyInline } from "../../shm/assembly/copy";
+import { data } from "../../shm/assembly/mbuf";
+import { hintedRegion } from "../../emudev/assembly/mem-table";
+import {
+  MEM_PROT_WRITE,
+  MEM_REGION_IOVA,
+  MEM_REGION_OFF,
+  MEM_REGION_PROT,
+  MEM_REGION_SIZE,
+} from "../../emudev/src/layout/mem-table";
+import { FILTER_ALL_UNICAST, FILTER_FLAGS, FILTER_MAC } from "../src/layout/filter";
+import { MAC_MASK } from "./count";
+import { checkedBits, packetType } from "./status";
+
+/** Bytes of the last run. */
+export let givenBytes: u32 = 0;
+
+/**
+ * Gives plain packets of u32 pkts[n] to the buffers from descriptor `head` on; returns how many, one descriptor each.
+ * @param n not above the descriptors that the guest has given
+ * @param longest bytes that a buffer takes and the guest accepts
+ * @param back where the second words of the descriptors are kept until the burst's end
+ */
+export function givePlain(
+  table: u32,
+  ring: u32,
+  head: u32,
+  size: u32,
+  pkts: u32,
+  n: u32,
+  filter: u32,
+  longest: u32,
+  back: u32,
+): u32 {
+  const region = hintedRegion(table);
+  if (region == 0 || longest < COPY_INLINE_MIN) return 0;
+  const iova = load<u64>(region, MEM_REGION_IOVA);
+  const span = load<u64>(region, MEM_REGION_SIZE);
+  const off = load<u32>(region, MEM_REGION_OFF);
+  if (off == 0 || !(load<u32>(region, MEM_REGION_PROT) & MEM_PROT_WRITE)) return 0;
+  const limit = min<u32>(longest, COPY_INLINE_MAX) - COPY_INLINE_MIN;
+  const own = load<u64>(filter, FILTER_MAC);
+  const promiscuous = (load<u32>(filter, FILTER_FLAGS) & FILTER_ALL_UNICAST) != 0;
+  const wrap = ring + size * RX_DESC_BYTES;
+  const end = pkts + (n << 2);
+  let desc = ring + head * RX_DESC_BYTES;
+  let at = pkts;
+  let bytes: u32 = 0;
+  for (; at < end; at += 4) {
+    const mbuf = load<u32>(at);
+    const length = load<u32>(mbuf, MBUF_PKT_LEN);
+    if (length - COPY_INLINE_MIN > limit || load<u16>(mbuf, MBUF_NB_SEGS) != 1) break;
+    if (load<u32>(mbuf, MBUF_OL_TX) & TX_VLAN) break;
+    const from = data(mbuf);
+    const address = load<u64>(from) & MAC_MASK;
+    if (address & 1 || (address != own && !promiscuous)) break;
+    const delta = load<u64>(desc) - iova;
+    if (delta >= span || span - delta < <u64>length) break;
+    copyInline(off + <u32>delta, from, length);
+    v128.store(desc, i64x2(0, 0), 16);
+    store<u64>(desc, 0);
+    const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
+    const status = RX_STATUS_DD | RX_STATUS_EOF | checkedBits(mbuf);
+    store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
+    back += 8;
+    bytes += length;
+    desc += RX_DESC_BYTES;
+    if (desc == wrap) desc = ring;
+  }
+  givenBytes = bytes;
+  return (at - pkts) >> 2;
+}
