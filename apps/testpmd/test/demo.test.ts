@@ -18,7 +18,7 @@ interface Ended {
 
 /** Runs the demo; `during` is called once it has said that the link is up. */
 function demo(argv: string[], during?: (child: ChildProcess, out: string) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, ...argv], { env: { ...process.env, TMPDIR: tmp } });
+  const child = spawn(process.execPath, [MAIN, ...argv], { env: { ...process.env, TMPDIR: tmp }, detached: true });
   let out = "";
   let called = false;
   const collect = (chunk: Buffer): void => {
@@ -76,7 +76,8 @@ describe("npm start", () => {
   });
 
   it("ends with totals at ^C, children and socket gone", async () => {
-    const { code, out } = await demo([], (child) => setTimeout(() => child.kill("SIGINT"), 300));
+    // As a terminal does it: the whole group gets the signal.
+    const { code, out } = await demo([], (child) => setTimeout(() => process.kill(-child.pid!, "SIGINT"), 300));
     expect(code).toBe(0);
     expect(out).toContain("packets sent");
     await gone(pidsOf(out));
@@ -93,8 +94,13 @@ describe("npm start", () => {
     expect(readdirSync(tmp)).toEqual([]);
   });
 
-  it("leaves nothing when it is killed itself", async () => {
-    const { out } = await demo(["--seconds", "20"], (child) => setTimeout(() => child.kill("SIGKILL"), 200));
+  it("leaves nothing when it is killed itself, or its terminal goes with it", async () => {
+    const { out } = await demo(["--seconds", "20"], (child, text) => {
+      setTimeout(() => {
+        child.kill("SIGKILL");
+        for (const pid of pidsOf(text)) process.kill(pid, "SIGHUP");
+      }, 200);
+    });
     await gone(pidsOf(out));
     expect(readdirSync(tmp)).toEqual([]);
   });

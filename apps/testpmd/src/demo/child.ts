@@ -1,6 +1,6 @@
 // One side of the demo, a process of its own: an environment with one polling lcore and one port, told what to do by the
 // parent (main.ts). It ends when told, or when the parent is gone; then it also removes the socket's folder. Signals are the
-// parent's business: a ^C on the terminal reaches both.
+// parent's business: a ^C on the terminal, or its end, reaches all three.
 import { rmSync } from "node:fs";
 import { drivers as emuIavf } from "@emudev/avf-emudev";
 import { drivers as avfbe } from "@emudev/avfbe-ethdev";
@@ -107,4 +107,5 @@ process.on("message", (message: Command) => {
 });
 process.on("disconnect", () => void quit(1));
 process.on("SIGINT", () => {});
+process.on("SIGHUP", () => {});
 process.on("SIGTERM", () => void quit(1));

@@ -42,6 +42,7 @@ async function main(): Promise<number> {
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  process.on("SIGHUP", interrupt);
   process.on("exit", killAll);
   try {
     const polling =
