@@ -17,7 +17,7 @@ const SPINS: u32 = 4096;
 export function avfbe_rx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const active = atomic.load<u32>(q, RXQ_ACTIVE);
   store<u32>(q, 0, RXQ_FIRE);
-  if (active == 0) return 0;
+  if (active == 0 || n == 0) return 0;
   const guests = load<u32>(q, RXQ_GUESTS);
   const next = load<u32>(q, RXQ_NEXT) & 31;
   let left = rotr<u32>(active, next);

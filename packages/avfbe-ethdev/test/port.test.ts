@@ -137,6 +137,26 @@ test("two port queues serve three guest queues; a reset takes them all, and the 
   });
 });
 
+test("memory that comes and goes under a polling lcore harms nobody, and packets flow again when it is back", async () => {
+  await withLcore(1, async () => {
+    const rx = await RxRing.make(host, { size: 256 });
+    const tx = await TxRing.make(host, 256);
+    let sent = 0;
+    let arrived = 0;
+    for (let round = 0; round < 30; round++) {
+      for (let i = 0; i < 20; i++, sent++) tx.send(from(i, 1000));
+      tx.kick();
+      await guest.table.unmapAll(); // resolves only when the lcore has let go
+      expect(rig.env.arena.windows()).toEqual([]);
+      await guest.map();
+      await until(() => {
+        arrived += rx.take().length;
+        return arrived === sent;
+      });
+    }
+  });
+});
+
 test("malformed packets are the port's input errors and have names of their own", async () => {
   port.statsReset();
   port.xstatsReset();

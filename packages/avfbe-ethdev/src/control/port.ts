@@ -54,6 +54,7 @@ export class AvfbePort implements EthDevOps {
   #nbTx = 0;
   #started = false;
   #closed = false;
+  #subscribed = false;
   #linkUp = false;
   #last: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
@@ -110,6 +111,7 @@ export class AvfbePort implements EthDevOps {
   async attach(): Promise<void> {
     this.#filter.publish(filterAttrs(this.#devId));
     await emuSubscribeEvent(this.#devId, this.#channel);
+    this.#subscribed = true;
     emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, this.#stats.off);
     await this.#serialize(async () => {
       for (let queue = 0; queue < 2 * this.#pairs; queue++) await this.queues.enable(queue); // of a guest that was first
@@ -181,8 +183,10 @@ export class AvfbePort implements EthDevOps {
     this.#closed = true;
     if (this.#started) await this.stop();
     await this.#receiver.close();
-    await emuUnsubscribeEvent(this.#devId, this.#channel);
-    emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, null);
+    if (this.#subscribed) {
+      await emuUnsubscribeEvent(this.#devId, this.#channel);
+      emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, null);
+    }
     await this.#serialize(() => this.queues.disableAll());
     this.#follow();
     eventChannelFree(this.#channel);

@@ -4,7 +4,7 @@
 // named. Compiled by both tsc and asc.
 export const RXQ_BYTES = 128;
 export const RXQ_ACTIVE = 64; // u32 atomic, written by the main thread: bit i = transmit queue i of the guest is served
-export const RXQ_RAISE = 68; // u32: guest queues of which the last burst completed descriptors
+export const RXQ_FIRE = 68; // u32: guest queues whose vectors the lcore is to fire, or to look at the deadline of
 export const RXQ_NEXT = 72; // u32: guest queue at which the next burst begins
 export const RXQ_POOL = 76; // u32 mempool, written by the main thread
 export const RXQ_ROOM = 80; // u32 bytes of data that one mbuf of it takes, written by the main thread
@@ -13,7 +13,7 @@ export const RXQ_GUESTS = 88; // u32 arena offset of the array of GTX_BYTES, wri
 
 export const TXQ_BYTES = 128;
 export const TXQ_GUEST = 64; // u32 atomic, written by the main thread: the guest's receive queue, 0 = none
-export const TXQ_RAISE = 68; // u32: vector that the last burst gives reason to raise, 0 = none
+export const TXQ_FIRE = 68; // u32: the vector that the lcore is to fire, or to look at the deadline of, 0 = none
 
 /** Descriptors that one call of a burst handles at most for one guest queue. */
 export const BURST_DESCS_MAX = 512;

@@ -1,1 +1,1 @@
-export { pollHeld, raiseVector } from "./vector.ts";
+export { fireVector, pollHeld, raiseVector } from "./vector.ts";

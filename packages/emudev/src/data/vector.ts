@@ -17,7 +17,11 @@ export function raiseVector(env: LcoreEnv, off: number, nowUs?: number): void {
 
 /** Fires a vector whose ITR interval has passed; otherwise lowers env.deadlineUs so that the lcore is awake by then. */
 export function pollHeld(env: LcoreEnv, off: number): void {
-  if (Atomics.load(env.arena.i32, (off + VECTOR_HELD) >>> 2) === 0) return;
+  if (Atomics.load(env.arena.i32, (off + VECTOR_HELD) >>> 2) !== 0) fireVector(env, off);
+}
+
+/** What follows a kernel's markPending or isHeld: fires the vector if it is pending and may be fired, or sets the deadline. */
+export function fireVector(env: LcoreEnv, off: number): void {
   const due = tryFire(env.arena, off, env.nowUs, VECTOR_FIRED);
   if (due !== 0 && due < env.deadlineUs) env.deadlineUs = due;
 }
