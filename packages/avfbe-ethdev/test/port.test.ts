@@ -1,8 +1,9 @@
 // The port through its public doors: the vdev bus, ethdev's calls, a polling lcore, and a fake guest whose memory is mapped.
 import { setTimeout as sleep } from "node:timers/promises";
+import { LCORE_WAKE } from "@emudev/eal";
 import { ETH_STATS, emuGetAttr } from "@emudev/emudev";
 import { type EthDev, ethDevs } from "@emudev/ethdev";
-import { eventfd, eventfdRead, fdCount } from "@emudev/linux";
+import { eventfd, eventfdRead, fdCount, watcherCount } from "@emudev/linux";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { PortRig, until } from "./support/port-rig.ts";
 import { type GuestHost, RxRing, TxRing } from "./support/rings.ts";
@@ -194,6 +195,36 @@ test("devargs: what is missing, wrong or taken is said", async () => {
   );
   await expect(attach("net_avfbe1,avf_emu_id=0,mac=01:00:00:00:00:00")).rejects.toThrow(/mac=/);
   expect(ethDevs()).toHaveLength(1);
+});
+
+test("a trapped doorbell ends the nap of the lcore, and its eventfd is let go of with the queue", async () => {
+  const { guest: trapped, port: second } = await rig.attach(1, { trapped: true });
+  await trapped.map();
+  const watchers = watcherCount();
+  const trappedHost = { guest: trapped, enable: (queue: number) => trapped.enable(queue) };
+  await rig.echo(second, 1, async () => {
+    const rx = await RxRing.make(trappedHost);
+    const tx = await TxRing.make(trappedHost);
+    expect(watcherCount()).toBe(watchers + 2);
+    const { off } = rig.env.lcores.workers[0]!;
+    const wakes = (): number => Atomics.load(rig.env.arena.i32, (off + LCORE_WAKE) >>> 2);
+    for (let i = 0; i < 20; i++) {
+      const before = wakes();
+      tx.send(from(i));
+      tx.kick();
+      let arrived = 0;
+      await until(() => {
+        arrived += rx.take().length;
+        return arrived === 1 && wakes() > before;
+      });
+    }
+    await trapped.disable(1);
+    expect(watcherCount()).toBe(watchers + 1);
+    await trapped.reset();
+    expect(watcherCount()).toBe(watchers);
+  });
+  await rig.env.vdev.detach("net_avfbe1");
+  await trapped.close();
 });
 
 test("attached and detached again and again, a port leaves nothing behind", async () => {

@@ -3,7 +3,7 @@
 // provider's checks are not relied on. Used by guest-queues.ts.
 import { type AvfQueuePriv, RX_DESC_BYTES, TX_DESC_BYTES } from "@emudev/avf";
 import type { EmuDevQueueInfo } from "@emudev/emudev";
-import { emuGetDbInfo, emuGetIrqInfo } from "@emudev/emudev";
+import { EMU_DEV_DB_FD, emuGetDbInfo, emuGetIrqInfo } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 import {
   FRAME_MAX,
@@ -57,6 +57,8 @@ export class GuestQueue {
   enabled = false;
   /** lcores may know it: enabled, and not just changing hands. */
   published = false;
+  /** eventfd of a trapped doorbell, the provider's; -1 = mapped. */
+  doorbellFd = -1;
   /** Carries for it while its memory is not mapped. */
   bounce: Bounce | null = null;
   readonly #context: GuestContext;
@@ -94,6 +96,7 @@ export class GuestQueue {
       return `a ring of ${info.size} descriptors; ${RING_MIN} to ${RING_MAX} are possible`;
     const doorbell = emuGetDbInfo(devId, info.doorbellId);
     if (doorbell === null) return `doorbell ${info.doorbellId} is not there`;
+    this.doorbellFd = doorbell.flag === EMU_DEV_DB_FD ? (doorbell.fd ?? -1) : -1;
     const vector = info.irqVector < 0 ? null : emuGetIrqInfo(devId, info.irqVector);
     this.put(GQ_MEM_WORD, memWordOff);
     this.put(GQ_DOORBELL, doorbell.priv.off);

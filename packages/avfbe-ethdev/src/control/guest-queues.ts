@@ -54,6 +54,12 @@ export class GuestQueues {
     return [...this.rx, ...this.tx].some((queue) => queue.enabled);
   }
 
+  /** eventfds of the enabled queues' trapped doorbells. */
+  doorbellFds(): Set<number> {
+    const ringing = [...this.rx, ...this.tx].filter((queue) => queue.enabled && queue.doorbellFd >= 0);
+    return new Set(ringing.map((queue) => queue.doorbellFd));
+  }
+
   /** By emudev's number: 2i = receive queue i, 2i+1 = transmit queue i. */
   queue(number: number): GuestQueue | undefined {
     return (number & 1 ? this.tx : this.rx)[number >>> 1];

@@ -28,6 +28,7 @@ import { MBUF_HEADROOM, type Mempool } from "@emudev/shm";
 import { FRAME_MAX } from "../layout/guest-queue.ts";
 import { RXQ_BYTES, RXQ_GUESTS, RXQ_NEXT, RXQ_POOL, RXQ_PORT, RXQ_ROOM, TXQ_BYTES } from "../layout/port-queue.ts";
 import { CRC_TABLE_BYTES, CRC32_ETHERNET, CRC32C, writeCrcTable } from "./crc-tables.ts";
+import { DoorbellWatch } from "./doorbell-watch.ts";
 import { FILTER_ATTRS, FilterTable, filterAttrs } from "./filters.ts";
 import { GuestQueues } from "./guest-queues.ts";
 import { GuestStats } from "./guest-stats.ts";
@@ -46,6 +47,7 @@ export class AvfbePort implements EthDevOps {
   readonly #txqs: number[];
   readonly #filter: FilterTable;
   readonly #stats: GuestStats;
+  readonly #doorbells: DoorbellWatch;
   readonly #channel: EmuDevEventChannel;
   readonly #receiver: EventReceiver;
   /** The guest's queues, for tests and housekeeping. */
@@ -103,6 +105,9 @@ export class AvfbePort implements EthDevOps {
     });
     const offs = (queues: readonly { off: number }[]): number[] => queues.map((queue) => queue.off);
     this.#stats = new GuestStats(arena, name, offs(this.queues.rx), offs(this.queues.tx));
+    this.#doorbells = new DoorbellWatch(() => {
+      for (const { id, state } of eal.lcores.workers) if (state === "running") eal.lcores.wake(id);
+    });
     this.#channel = eventChannelCreate(arena, `${name}.events`);
     this.#receiver = new EventReceiver(this.#channel, (type, arg) => this.#onEvent(type, arg), devId);
   }
@@ -265,6 +270,7 @@ export class AvfbePort implements EthDevOps {
       this.#log.info(`${this.#name}: link ${up ? "up" : "down"}`);
       this.onLinkChange();
     }
+    this.#doorbells.follow(this.#started ? this.queues.doorbellFds() : new Set());
     if (this.queues.active && !this.#closed) {
       this.#timer ??= setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS);
     } else if (this.#timer !== null) {

@@ -6,6 +6,7 @@ import {
   type AttrName,
   type AttrValue,
   type DmaTransport,
+  EMU_DEV_DB_FD,
   EMU_DEV_DB_MEM,
   EMU_DEV_EVENT_ATTR_CHANGE,
   EMU_DEV_EVENT_QUEUE_DISABLE,
@@ -22,7 +23,7 @@ import {
   VECTOR_BYTES,
   Vector,
 } from "@emudev/emudev";
-import { closeFd, dupFd, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
+import { closeFd, dupFd, eventfd, eventfdWrite, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
 import type { Arena, Qsbr } from "@emudev/shm";
 
 export const GUEST_BASE = 0x1_4000_0000n;
@@ -35,6 +36,8 @@ export interface GuestOptions {
   bytes?: number;
   /** false: the memory is known but not mapped in the arena. */
   mapped?: boolean;
+  /** Doorbells are trapped and signal an eventfd. */
+  trapped?: boolean;
 }
 
 /** A provider with guest memory of one region at GUEST_BASE. */
@@ -54,6 +57,7 @@ export class FakeGuest {
   /** Lent by the backend. */
   statsOff: number | null = null;
   readonly #doorbells: number;
+  readonly #doorbellFds: number[];
   readonly #zones: string[] = [];
   readonly #queues = new Map<number, EmuDevQueueInfo>();
   readonly #own: Mapping;
@@ -61,7 +65,7 @@ export class FakeGuest {
   /** Messages of the transport under way, and so far. */
   messages = 0;
 
-  constructor(arena: Arena, qsbr: Qsbr, { bytes = 8 * MIB }: GuestOptions = {}) {
+  constructor(arena: Arena, qsbr: Qsbr, { bytes = 8 * MIB, trapped = false }: GuestOptions = {}) {
     this.arena = arena;
     this.bytes = bytes;
     const name = `guest${devices++}`;
@@ -87,6 +91,7 @@ export class FakeGuest {
     this.#doorbells = zone("db", 4 * 2 * PAIRS);
     const vectors = zone("vec", VECTOR_BYTES * (PAIRS + 1));
     this.vectors = Array.from({ length: PAIRS + 1 }, (_, i) => new Vector(arena, qsbr, vectors + i * VECTOR_BYTES));
+    this.#doorbellFds = trapped ? Array.from({ length: 2 * PAIRS }, () => eventfd()) : [];
     this.dev = emuDevAllocate(name, this.#ops());
   }
 
@@ -138,6 +143,7 @@ export class FakeGuest {
 
   tail(number: number, value: number): void {
     Atomics.store(this.arena.u32, (this.#doorbells >>> 2) + number, value);
+    if (this.#doorbellFds.length > 0) eventfdWrite(this.#doorbellFds[number]!);
   }
 
   enable(number: number): Promise<void> {
@@ -162,6 +168,7 @@ export class FakeGuest {
     emuDevRelease(this.dev);
     await this.table.close();
     for (const zone of this.#zones) this.arena.memzoneFree(zone);
+    for (const fd of this.#doorbellFds) closeFd(fd);
     this.#own.unmap();
     closeFd(this.fd);
   }
@@ -190,6 +197,8 @@ export class FakeGuest {
       }),
       getDbInfo: (_dev, id) => {
         const off = this.#doorbells + 4 * id;
+        const fd = this.#doorbellFds[id];
+        if (fd !== undefined) return { id, flag: EMU_DEV_DB_FD, fd, priv: { off } };
         return { id, flag: EMU_DEV_DB_MEM, mem: { base: off, size: 4 }, priv: { off } };
       },
       getAttr: (_dev, name) => this.attrs.get(name),

@@ -1,0 +1,34 @@
+// Trapped doorbells (EMU_DEV_DB_FD): the provider writes the tail into its word, which lcores poll, and signals an eventfd,
+// which is watched here, so that a guest's doorbell ends the naps of the polling lcores. Mapped doorbells make no event.
+// Called by port.ts after every change of the queues' state; a queue is let go of before the device is answered, since the
+// eventfd is the provider's.
+import { eventfdRead, type Watcher, watch } from "@emudev/linux";
+
+export class DoorbellWatch {
+  readonly #watchers = new Map<number, Watcher>();
+  readonly #wake: () => void;
+
+  /** @param wake ends the naps of the lcores */
+  constructor(wake: () => void) {
+    this.#wake = wake;
+  }
+
+  /** Watches these eventfds and no others. */
+  follow(fds: ReadonlySet<number>): void {
+    for (const [fd, watcher] of this.#watchers) {
+      if (fds.has(fd)) continue;
+      watcher.close();
+      this.#watchers.delete(fd);
+    }
+    for (const fd of fds) if (!this.#watchers.has(fd)) this.#watchers.set(fd, this.#watch(fd));
+  }
+
+  #watch(fd: number): Watcher {
+    const watcher = watch(fd, { readable: true }, ({ error }) => {
+      if (error !== 0) return watcher.close();
+      eventfdRead(fd);
+      this.#wake();
+    });
+    return watcher;
+  }
+}
