@@ -282,7 +282,8 @@ test("the kernel's translation and translate() agree with a plain search, whatev
       fc.array(region, { maxLength: 8 }),
       fc.array(probe, { minLength: 10, maxLength: 40 }),
       fc.constantFrom(0n, 1n << 32n, 0xffff_f000n, 1n << 63n, (1n << 64n) - 64n * 4096n),
-      async (regions, probes, base) => {
+      fc.array(fc.nat(7), { maxLength: 5 }),
+      async (regions, probes, base, gone) => {
         let at = base + 4096n;
         for (const { gap, pages, prot, mapped } of regions) {
           at += BigInt(gap) * 4096n;
@@ -290,15 +291,25 @@ test("the kernel's translation and translate() agree with a plain search, whatev
           await table.map({ iova: at, size: BigInt(pages) * 4096n, prot, fd: mapped ? dupFd(fd) : -1, fileOffset });
           at += BigInt(pages) * 4096n;
         }
-        const merged = mergeRegions(table.regions());
-        for (const { at: delta, len, prot } of probes) {
-          const iova = BigInt.asUintN(64, base + BigInt(delta));
-          const hit = merged.find((r) => r.iova <= iova && iova + BigInt(len) <= r.iova + r.size);
-          const off =
-            hit === undefined || (hit.prot & prot) !== prot ? 0 : hit.off && hit.off + Number(iova - hit.iova);
-          const inRegion = off !== 0 || (hit !== undefined && (hit.prot & prot) === prot);
-          expect(xlat(table, iova, len, prot)).toBe(off !== 0 ? off : inRegion ? MEM_INDIRECT : 0);
-          expect(table.translate(iova, len, prot)).toBe(off);
+        const check = (): void => {
+          const merged = mergeRegions(table.regions());
+          expect(arena.u32[published(table) >>> 2]).toBe(merged.length);
+          for (const { at: delta, len, prot } of probes) {
+            const iova = BigInt.asUintN(64, base + BigInt(delta));
+            const hit = merged.find((r) => r.iova <= iova && iova + BigInt(len) <= r.iova + r.size);
+            const allowed = hit !== undefined && (hit.prot & prot) === prot;
+            const off = allowed && hit.off !== 0 ? hit.off + Number(iova - hit.iova) : 0;
+            expect(xlat(table, iova, len, prot)).toBe(off !== 0 ? off : allowed ? MEM_INDIRECT : 0);
+            expect(table.translate(iova, len, prot)).toBe(off);
+          }
+        };
+        check();
+        for (const pick of gone) {
+          const { length } = table.regions();
+          if (length === 0) break;
+          const { iova, size } = table.regions()[pick % length]!;
+          await table.unmap(iova, size);
+          check();
         }
         await table.unmapAll();
       },

@@ -1,7 +1,8 @@
 // The interrupt protocol over a real eventfd: armed and pending, ITR, the eventfd's life, and two threads at once.
 import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { makeLcoreEnv } from "@emudev/eal/data";
-import { eventfd, eventfdRead, fdName } from "@emudev/linux";
+import { eventfd, eventfdRead, fdName, watch } from "@emudev/linux";
 import { expect, test } from "vitest";
 import { pollHeld, raiseVector } from "../src/data/index.ts";
 import { VECTOR_BYTES, VECTOR_LAYOUT, Vector } from "../src/index.ts";
@@ -103,5 +104,38 @@ test("what ITR holds back on the main thread is fired by a timer; the gap may co
   expect([eventfdRead(fd), vector.fired]).toEqual([1, 2]);
   vector.reset();
   expect([vector.armed, vector.pending, vector.fd]).toEqual([false, false, fd]);
+  await vector.setFd(-1);
+});
+
+test("no interrupt is lost between a thread that raises and one that re-arms", async () => {
+  const vector = make();
+  const fd = eventfd();
+  await vector.setFd(fd);
+  const seq = arena.memzoneReserve("seq", 64).off >>> 2;
+  const events = 20_000;
+  const workerData = {
+    handle: arena.handle,
+    qsbrOff: qsbr.off,
+    lcoreOff: lcoreWords.off,
+    vectorOff: vector.off,
+    seqOff: seq << 2,
+    events,
+  };
+  // What a guest's driver does: on an interrupt it looks at everything there is, then re-arms.
+  const watcher = watch(fd, { readable: true }, () => {
+    eventfdRead(fd);
+    Atomics.store(arena.i32, seq + 1, Atomics.load(arena.i32, seq));
+    Atomics.notify(arena.i32, seq + 1);
+    vector.setArmed(true);
+  });
+  vector.setArmed(true);
+  const worker = new Worker(new URL("./support/raise-thread.mjs", import.meta.url), { workerData });
+  const failure = await new Promise((resolve) => {
+    worker.on("error", resolve);
+    worker.on("exit", () => resolve(null));
+  });
+  expect(failure).toBeNull();
+  expect(arena.i32[seq + 1]).toBe(events);
+  watcher.close();
   await vector.setFd(-1);
 });

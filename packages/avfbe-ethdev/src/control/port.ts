@@ -164,19 +164,19 @@ export class AvfbePort implements EthDevOps {
 
   txQueueSetup(): void {}
 
-  start(): Promise<void> {
-    return this.#serialize(async () => {
+  async start(): Promise<void> {
+    await this.#serialize(async () => {
       await this.queues.serve(this.#rxqs.slice(0, this.#nbRx), this.#txqs.slice(0, this.#nbTx));
       this.#started = true;
-      await emuSetAttr(this.#devId, "link_up", true);
       this.#follow();
     });
+    await emuSetAttr(this.#devId, "link_up", true); // in line with nothing: the device may have events to be answered first
   }
 
-  stop(): Promise<void> {
-    return this.#serialize(async () => {
+  async stop(): Promise<void> {
+    await emuSetAttr(this.#devId, "link_up", false);
+    await this.#serialize(async () => {
       this.#started = false;
-      await emuSetAttr(this.#devId, "link_up", false);
       await this.queues.serve([], []);
       this.#follow();
     });
@@ -229,7 +229,7 @@ export class AvfbePort implements EthDevOps {
   macAddrSet(): void {}
 
   async #onEvent(type: number, arg: number): Promise<void> {
-    // Not in line with the rest: start() and stop() set an attribute themselves and may be waiting for this answer.
+    // Not in line with the rest: it touches no queue, and a device may announce what start() and stop() set themselves.
     if (type === EMU_DEV_EVENT_ATTR_CHANGE) this.#onAttribute(attrName(arg));
     else await this.#onQueueEvent(type, arg);
   }

@@ -16,6 +16,7 @@ import {
   VECTOR_LAST_US,
   VECTOR_PENDING,
 } from "../layout/vector.ts";
+import { warn } from "./log.ts";
 
 export class Vector {
   /** Arena offset of the vector's words. */
@@ -97,7 +98,9 @@ export class Vector {
     const old = Atomics.exchange(this.#arena.i32, (this.off + VECTOR_FD) >>> 2, fd);
     if (fd >= 0) this.#fire();
     if (old < 0) return;
-    await this.#qsbr.synchronize();
+    await this.#qsbr.synchronize((threads) => {
+      warn(`lcore index ${threads.join(", ")} has kept eventfd ${old} of an interrupt open for 1 s; still waiting`);
+    });
     closeFd(old);
   }
 
