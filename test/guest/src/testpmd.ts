@@ -97,6 +97,15 @@ export class Testpmd {
     return Object.fromEntries([...text.matchAll(/([RT]X-\w+):\s+(\d+)/g)].map((match) => [match[1], Number(match[2])]));
   }
 
+  /** Extended statistics of a port by name. */
+  async portXstats(port: number): Promise<Record<string, number>> {
+    const [text] = await this.ask(
+      `show port xstats ${port}`,
+      new RegExp(`NIC extended statistics for port ${port} [\\s\\S]*?testpmd> `),
+    );
+    return Object.fromEntries([...text.matchAll(/^(\w+): (\d+)$/gm)].map((match) => [match[1], Number(match[2])]));
+  }
+
   fds(): string[] {
     return this.#child.fds();
   }

@@ -90,9 +90,9 @@ test(
 );
 
 test(
-  "h. one guest with two devices pings through each",
+  "h. one guest with two devices, one with trapped doorbells, pings through each",
   scene(async (set) => {
-    await set.testpmd({ eal: [...set.avf(0), ...set.avf(1)], app: ECHO });
+    await set.testpmd({ eal: [...set.avf(0), ...set.avf(1, "doorbell=fd")], app: ECHO });
     const guest = await set.boot({ name: "h", devices: [set.socket(0), set.socket(1)] });
     await guest.nicUp(0, GUEST);
     await guest.nicUp(1, "10.0.1.2/24");

@@ -7,6 +7,7 @@ import { type Scene, scene } from "../src/scene.ts";
 import { transfer } from "../src/tcp-transfer.ts";
 
 const HOST = "10.0.0.1";
+const HOST6 = "fd00::1";
 
 /** A guest and a TAP in a namespace, on one subnet, with testpmd between them. */
 async function connected(set: Scene, options: Partial<GuestOptions> & { name: string }) {
@@ -20,14 +21,31 @@ async function connected(set: Scene, options: Partial<GuestOptions> & { name: st
 }
 
 test(
-  "b. a guest on a TAP in a network namespace: pings, and 64 MiB over TCP each way with equal sha256",
+  "b. a guest on a TAP in a network namespace: pings, 64 MiB over TCP each way with equal sha256, IPv6 too",
   scene(
     async (set) => {
-      const { netns, guest } = await connected(set, { name: "b" });
+      const { netns, guest, testpmd } = await connected(set, { name: "b" });
       await pingAll(guest, HOST, { count: 20 });
       const moved = await transfer(guest, netns, HOST, 64 << 20);
       expect(moved).toMatchObject({ guest: moved.sent, received: moved.sent, bytes: 64 << 20 });
       console.log(`64 MiB in ${moved.seconds.toGuest} s to the guest, ${moved.seconds.fromGuest} s from it`);
+      // the guest left checksums and segmentation to the device, and no frame of either direction was refused
+      const stats = await testpmd.portXstats(0);
+      expect(stats.rx_tso_packets).toBeGreaterThan(100);
+      expect(stats.rx_checksum_packets).toBeGreaterThan(100);
+      expect(stats).toMatchObject({
+        rx_errors: 0,
+        rx_bad_offload: 0,
+        rx_bad_tso: 0,
+        tx_bad_address: 0,
+        tx_oversize: 0,
+      });
+      // and the same over IPv6, whose checksums have another pseudo-header
+      netns.ip("addr", "add", `${HOST6}/64`, "dev", "tap0", "nodad");
+      await guest.ok("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip -6 addr add fd00::2/64 dev eth0");
+      await pingAll(guest, HOST6, { count: 5 });
+      const again = await transfer(guest, netns, HOST6, 4 << 20);
+      expect(again).toMatchObject({ guest: again.sent, received: again.sent, bytes: 4 << 20 });
     },
     { tap: true },
   ),
