@@ -1,18 +1,8 @@
 // The memory table over real memfds: what is mapped where, what is refused, what lcores see, and that nothing leaks.
+
 import { randomBytes } from "node:crypto";
-import { mkdirSync, openSync, writeFileSync } from "node:fs";
-import {
-  closeFd,
-  dupFd,
-  eventfd,
-  fdCount,
-  getSeals,
-  memfdCreate,
-  pread,
-  pwrite,
-  SEAL,
-  socketPair,
-} from "@emudev/linux";
+import { ftruncateSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeFd, dupFd, eventfd, fdCount, getSeals, memfdCreate, pread, SEAL, socketPair } from "@emudev/linux";
 import { loadKernels } from "@emudev/shm";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
@@ -255,11 +245,44 @@ describe("read and write", () => {
     closeFd(fd);
   });
 
-  test("a file that shrank behind our back is EFAULT, not a short read", async () => {
+  test("a region with neither file nor transport is EFAULT", async () => {
     const table = make();
     await table.map({ iova: 0n, size: 4096n, prot: R, fd: -1, fileOffset: 0n });
     await expect(table.read(0n, 4)).rejects.toThrow(/neither file nor transport/);
-    pwrite(1, new Uint8Array(0), 0);
+  });
+
+  test("a file too large for the arena that shrank behind our back is EFAULT, not a short read", async () => {
+    const table = make();
+    const huge = memfdCreate("unsealable", 8 * 1024 * MIB);
+    await table.map({ iova: 0n, size: BigInt(8 * 1024 * MIB), prot: RW, fd: dupFd(huge), fileOffset: 0n });
+    ftruncateSync(huge, 4096);
+    expect(await table.read(0n, 4096)).toHaveLength(4096);
+    await expect(table.read(4090n, 16)).rejects.toMatchObject({ code: "EFAULT" });
+    closeFd(huge);
+  });
+
+  test("a region that is unmapped while a message for the one before it is under way is not touched", async () => {
+    const table = make();
+    const fd = memfd(4096);
+    const remote = remoteMemory(0x1000n, 4096);
+    const answers: (() => void)[] = [];
+    const held = () => new Promise<void>((done) => answers.push(done));
+    const slow: DmaTransport = {
+      read: (at, n) => held().then(() => remote.read(at, n)),
+      write: (at, from) => held().then(() => remote.write(at, from)),
+    };
+    await table.map({ iova: 0x1000n, size: 4096n, prot: RW, fd: -1, fileOffset: 0n }, slow);
+    await table.map({ iova: 0x2000n, size: 4096n, prot: RW, fd: dupFd(fd), fileOffset: 0n });
+    const reading = table.read(0x1ff8n, 16);
+    const writing = table.write(0x1ff8n, new Uint8Array(16).fill(1));
+    await table.unmap(0x2000n, 4096n);
+    for (const answer of answers) answer();
+    await expect(reading).rejects.toThrow(/unmapped during the access/);
+    await expect(writing).rejects.toThrow(/unmapped during the access/);
+    const byte = new Uint8Array(1);
+    pread(fd, byte, 0);
+    expect(byte[0]).toBe(0);
+    closeFd(fd);
   });
 });
 

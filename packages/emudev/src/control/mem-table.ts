@@ -121,6 +121,7 @@ export class EmuDevMemTable {
   async read(iova: bigint, bytes: number): Promise<Uint8Array> {
     const data = new Uint8Array(this.#checkBytes(bytes));
     for (const { region, delta, at, bytes: n } of this.#pieces(iova, bytes, MEM_PROT_READ)) {
+      this.#stillMapped(region);
       const part = data.subarray(at, at + n);
       if (region.off !== 0) part.set(this.#view(region, delta, n));
       else if (region.fd >= 0) this.#whole(pread(region.fd, part, region.fileOffset + delta), n, iova);
@@ -132,6 +133,7 @@ export class EmuDevMemTable {
   /** Copies into guest memory; errors as read, EFAULT for read-only. Nothing is written unless all of it is accessible. */
   async write(iova: bigint, data: Uint8Array): Promise<void> {
     for (const { region, delta, at, bytes } of this.#pieces(iova, this.#checkBytes(data.length), MEM_PROT_WRITE)) {
+      this.#stillMapped(region);
       const part = data.subarray(at, at + bytes);
       if (region.off !== 0) this.#view(region, delta, bytes).set(part);
       else if (region.fd >= 0) this.#whole(pwrite(region.fd, part, region.fileOffset + delta), bytes, iova);
@@ -205,6 +207,12 @@ export class EmuDevMemTable {
       at += n;
     }
     return pieces;
+  }
+
+  /** A piece behind one that took a message: its region may be gone by now, and its window or fd be somebody else's. */
+  #stillMapped(region: MemRegion): void {
+    if (this.#regions[this.#lowerBound(region.iova)] === region) return;
+    throw new EmuDevError("EFAULT", `${this.#name}: guest address ${hex(region.iova)} was unmapped during the access`);
   }
 
   #view(region: MemRegion, delta: bigint, bytes: number): Uint8Array {
