@@ -32,22 +32,22 @@ export function fullyEquipped(): boolean {
 
 const HUGE_PAGES = "/proc/sys/vm/nr_hugepages";
 
-/** Asks the kernel for 2 MiB pages; returns why they cannot be had, or null. */
-export function reserveHugePages(mebibytes: number): string | null {
+/** Asks the kernel for 2 MiB pages: either why they cannot be had, or how to give them back. */
+export function reserveHugePages(mebibytes: number): { refusal: string } | { release(): void } {
   const meminfo = readFileSync("/proc/meminfo", "utf8");
   const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(meminfo)?.[1] ?? 0);
-  if (field("Hugepagesize") !== 2048) return `huge pages of ${field("Hugepagesize")} kB, not of 2048 kB`;
-  const wanted = mebibytes / 2;
-  if (field("HugePages_Free") >= wanted) return null;
+  if (field("Hugepagesize") !== 2048) return { refusal: `huge pages are of ${field("Hugepagesize")} kB, not 2048 kB` };
+  const lacking = mebibytes / 2 - field("HugePages_Free");
+  if (lacking <= 0) return { release: () => {} };
   try {
-    writeFileSync(HUGE_PAGES, String(field("HugePages_Total") - field("HugePages_Free") + wanted));
+    const before = Number(readFileSync(HUGE_PAGES, "utf8"));
+    const release = (): void => writeFileSync(HUGE_PAGES, String(before));
+    writeFileSync(HUGE_PAGES, String(before + lacking));
+    const got = Number(readFileSync(HUGE_PAGES, "utf8")) - before;
+    if (got >= lacking) return { release };
+    release();
+    return { refusal: `the kernel gave ${got} of ${lacking} huge pages` };
   } catch (error) {
-    return `${HUGE_PAGES} cannot be written: ${(error as Error).message}`;
+    return { refusal: `no huge pages: ${(error as Error).message}` };
   }
-  const got = Number(readFileSync(HUGE_PAGES, "utf8"));
-  return got >= wanted ? null : `the kernel gave ${got} of ${wanted} huge pages`;
 }
-
-/** The reserved number, to be put back afterwards. */
-export const hugePages = (): number => Number(readFileSync(HUGE_PAGES, "utf8"));
-export const setHugePages = (pages: number): void => writeFileSync(HUGE_PAGES, String(pages));

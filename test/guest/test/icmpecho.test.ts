@@ -1,6 +1,6 @@
 // A guest's own iavf driver against testpmd in icmpecho mode: bring-up, pings, queues, resets and the kinds of guest memory.
 import { expect, test } from "vitest";
-import { hugePages, reserveHugePages, setHugePages } from "../src/machine.ts";
+import { reserveHugePages } from "../src/machine.ts";
 import { ping, pingAll } from "../src/ping.ts";
 import { type Guest, pciAddress } from "../src/qemu.ts";
 import { scene } from "../src/scene.ts";
@@ -104,10 +104,9 @@ test(
 test(
   "i. a guest on 2 MiB huge pages",
   scene(async (set, context) => {
-    const found = hugePages();
-    const refusal = reserveHugePages(256);
+    const pages = reserveHugePages(256);
+    if ("refusal" in pages) context.skip(pages.refusal);
     try {
-      if (refusal !== null) context.skip(refusal);
       const testpmd = await set.testpmd({ eal: set.avf(), app: ECHO });
       const guest = await set.boot({ name: "i", ram: "hugetlb" });
       await guest.nicUp(0, GUEST);
@@ -115,7 +114,7 @@ test(
       expect(testpmd.maps().filter((line) => line.includes("memory-backend")).length).toBeGreaterThan(0);
       await guest.destroy();
     } finally {
-      if (refusal === null) setHugePages(found);
+      pages.release();
     }
   }),
 );
