@@ -10,7 +10,7 @@ import { findMirror, mirrorIn } from "./guest/src/apt.ts";
 import { encodeCpio } from "./guest/src/cpio.ts";
 import { withFolderLock } from "./guest/src/folder-lock.ts";
 import { inLoadingOrder } from "./guest/src/initrd.ts";
-import { kvmWorks } from "./guest/src/machine.ts";
+import { allowedCpus, kvmWorks } from "./guest/src/machine.ts";
 import { guestArguments } from "./guest/src/qemu.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "emudev-lab-test-"));
@@ -86,6 +86,11 @@ test("modules are loaded after those that they need, and a circle does not hang"
 
 test("KVM is not used where the CPU does not virtualise, whatever /dev/kvm says", () => {
   expect(kvmWorks("flags\t\t: fpu sse2 hypervisor\n")).toBe(false);
+});
+
+test("the CPUs of a cpuset are read as ranges", () => {
+  expect(allowedCpus("x\nCpus_allowed_list:\t0-2,5,8-9\ny")).toEqual([0, 1, 2, 5, 8, 9]);
+  expect(allowedCpus().length).toBeGreaterThan(0);
 });
 
 test("QEMU's command line: memory by kind, a device a socket, reboot only where asked for", () => {

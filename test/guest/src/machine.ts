@@ -30,6 +30,15 @@ export function fullyEquipped(): boolean {
   return process.env.CI !== undefined || (noTap() === null && existsSync("/usr/bin/apt-get"));
 }
 
+/** CPUs that this process may run on, in order; a container may have been given any. */
+export function allowedCpus(status = readFileSync("/proc/self/status", "utf8")): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? "0";
+  return list.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number) as [number, number?];
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
 const HUGE_PAGES = "/proc/sys/vm/nr_hugepages";
 
 /** Asks the kernel for 2 MiB pages: either why they cannot be had, or how to give them back. */

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, type Exit } from "./child.ts";
 import { LabError } from "./lab-error.ts";
+import { allowedCpus } from "./machine.ts";
 import { repository } from "./paths.ts";
 
 export interface TestpmdOptions {
-  /** EAL arguments, without `-l`, which defaults to one polling lcore on the second CPU where there is one. */
+  /** EAL arguments, without `-l`, which defaults to one polling lcore, on another CPU than the main one where there is one. */
   eal: readonly string[];
   /** testpmd's own arguments, after `--`. */
   app: readonly string[];
@@ -26,7 +27,8 @@ export class Testpmd {
   #wake: (() => void) | null = null;
 
   constructor(options: TestpmdOptions) {
-    const lcores = options.lcores ?? ["--lcores", "0@0,1@1"];
+    const cpus = allowedCpus();
+    const lcores = options.lcores ?? ["--lcores", `0@${cpus[0]},1@${cpus.at(-1)}`];
     const args = [testpmdProgram, ...lcores, ...options.eal, "--", "-i", ...options.app];
     const [command, ...rest] = [...(options.prefix ?? []), process.execPath, ...args];
     this.#child = new Child(command!, rest, { stdio: ["pipe", "pipe", "pipe"] });
