@@ -29,7 +29,8 @@ export class Testpmd {
   constructor(options: TestpmdOptions) {
     const cpus = allowedCpus();
     const lcores = options.lcores ?? ["--lcores", `0@${cpus[0]},1@${cpus.at(-1)}`];
-    const args = [testpmdProgram, ...lcores, ...options.eal, "--", "-i", ...options.app];
+    // no runtime directory: another testpmd of this user must not be in the way
+    const args = [testpmdProgram, "--in-memory", ...lcores, ...options.eal, "--", "-i", ...options.app];
     const [command, ...rest] = [...(options.prefix ?? []), process.execPath, ...args];
     this.#child = new Child(command!, rest, { stdio: ["pipe", "pipe", "pipe"] });
     const take = (data: Buffer): void => {

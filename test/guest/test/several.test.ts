@@ -7,7 +7,7 @@ import { scene } from "../src/scene.ts";
 import type { Testpmd } from "../src/testpmd.ts";
 
 test(
-  "d. two guests on two devices of one testpmd, which forwards between them, ping each other",
+  "d. two guests on two devices of one testpmd, which forwards between them, ping each other and pass 16 MiB over TCP",
   scene(async (set) => {
     const eal = [...set.avf(0, "mac=02:00:00:00:0d:00"), ...set.avf(1, "mac=02:00:00:00:0d:01")];
     await set.testpmd({ eal, app: ["--forward-mode=io"] });
@@ -18,6 +18,11 @@ test(
     await Promise.all([one.nicUp(0, "10.0.0.1/24"), other.nicUp(0, "10.0.0.2/24")]);
     await pingAll(one, "10.0.0.2", { count: 20 });
     await pingAll(other, "10.0.0.1", { count: 20 });
+    // TCP between them: what one guest's stack leaves to its device must arrive whole at the other's
+    const sent = await one.ok("head -c 16777216 /dev/urandom > /tmp/payload; sha256sum < /tmp/payload");
+    await other.ok("tail -f /dev/null | nc -l -p 5001 > /tmp/received 2>&1 &");
+    await one.ok("sleep 0.5; nc 10.0.0.2 5001 < /tmp/payload");
+    expect(await other.ok("until_true 50 '! pidof nc > /dev/null'; sha256sum < /tmp/received")).toBe(sent);
   }),
 );
 
