@@ -34,6 +34,7 @@ export class Backend {
   }
 
   async tell(event: number, arg = 0): Promise<void> {
+    if (!this.present) return; // also a device that was released meanwhile
     try {
       await emuNotify(this.#dev, event, arg);
     } catch (error) {
