@@ -22,6 +22,7 @@ export default defineConfig({
   test: {
     root,
     include: ["test/*.test.ts", "packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "bench/test/*.test.ts"],
+    setupFiles: ["test/vitest.setup.ts"],
     server: { deps: { external: [/\/dist\/.*\.js$/] } },
     pool: "forks",
     maxWorkers: 2,

@@ -97,6 +97,10 @@ const endlessItem = fc
   .map((count): Desc[] =>
     Array.from({ length: count }, () => ({ address: GUEST_BASE + BigInt(AREA), word: dataWord({ length: 100 }) })),
   );
+/** A whole packet in one descriptor, around the shortest and the longest length that is sent. */
+const edgeItem = fc
+  .constantFrom(0, 1, 13, 14, 15, 60, 9723, 9724, 9725, 16_383)
+  .map((length): Desc[] => [{ address: GUEST_BASE + BigInt(AREA), word: dataWord({ length, cmd: 3 }) }]);
 
 test("kernel and model agree on any ring", async () => {
   const seen: Record<string, number> = { packets: 0 };
@@ -107,6 +111,7 @@ test("kernel and model agree on any ring", async () => {
           { weight: 6, arbitrary: frameItem },
           { weight: 1, arbitrary: noiseItem },
           { weight: 1, arbitrary: endlessItem },
+          { weight: 1, arbitrary: edgeItem },
         ),
         { minLength: 1, maxLength: 24 },
       ),
