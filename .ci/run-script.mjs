@@ -7,7 +7,7 @@ import { ensureBuilt, ensureInstalled, root, run } from "./tasks.mjs";
 process.on("SIGINT", () => {});
 
 const [task, ...args] = process.argv.slice(2);
-const node = (file, ...rest) => run(process.execPath, [join(root, file), ...rest]);
+const node = (file, ...rest) => run(process.execPath, [join(root, file), ...rest], { ownWords: true });
 const vitest = (config, ...rest) =>
   node("node_modules/vitest/vitest.mjs", "run", "--config", join(root, config), ...rest);
 

@@ -7,12 +7,16 @@ import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Runs a command to its end; a failure ends the process with the command's own status. */
-export function run(command, args, options = {}) {
+/**
+ * Runs a command to its end; a failure ends the process with the command's own status, and is named here unless the
+ * command has `ownWords` for it.
+ */
+export function run(command, args, { ownWords = false, ...options } = {}) {
   const done = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
   if (done.error) throw done.error;
   if (done.status !== 0) {
-    console.error(`emudev: '${command} ${args.join(" ")}' failed with ${done.signal ?? `status ${done.status}`}`);
+    if (done.signal || !ownWords)
+      console.error(`emudev: '${command} ${args.join(" ")}' failed with ${done.signal ?? `status ${done.status}`}`);
     process.exit(done.status || 1);
   }
 }
@@ -80,5 +84,6 @@ function buildKernels() {
 export function ensureBuilt() {
   ensureInstalled();
   buildKernels();
+  if (!existsSync(join(root, "packages/linux/dist/index.js"))) console.log("emudev: compiling TypeScript ...");
   run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"]);
 }

@@ -121,6 +121,8 @@ export function parseAppArgs(argv: readonly string[]): AppOptions {
   const file = read.text("cmdline-file");
   const quietFile = read.text("cmdline-file-noecho");
   const path = file ?? quietFile;
+  if (args.interactive === true && args["tx-first"] === true)
+    throw usage("--tx-first cannot be used with -i; type 'start tx_first' instead");
   return {
     config,
     interactive: args.interactive === true,
@@ -146,6 +148,7 @@ function parseStrictly(argv: readonly string[]): Args {
   const args = appYargs()
     .fail((message: string | null, error: Error | undefined) => {
       wrong = message ?? error?.message ?? "wrong arguments";
+      wrong = wrong.replace(/^Unknown arguments?: /, (text) => `${text}--`).replaceAll(", ", ", --");
     })
     .parseSync([...argv]) as Args & { _: unknown[] };
   if (wrong === "" && args._.length > 0) wrong = `Unexpected argument: ${args._.join(" ")}`;

@@ -25,10 +25,11 @@ describe("options", () => {
 
   it("are read in testpmd's forms", () => {
     const options = parse(
-      "-ia --tx-first --stats-period=5 --forward-mode=macswap --nb-cores=2 --rxq=4 --txq 4 --rxd=1024 --txd=512 " +
+      "-ia --stats-period=5 --forward-mode=macswap --nb-cores=2 --rxq=4 --txq 4 --rxd=1024 --txd=512 " +
         "--burst=64 --txpkts=64,128 --portlist=0,2-3 --port-topology=chained --cmdline-file=/x --eth-peer=1,02:00:00:00:00:07",
     );
-    expect(options).toMatchObject({ interactive: true, autoStart: true, txFirst: 1, statsPeriod: 5 });
+    expect(options).toMatchObject({ interactive: true, autoStart: true, txFirst: 0, statsPeriod: 5 });
+    expect(parse("--tx-first").txFirst).toBe(1);
     expect(options.cmdlineFile).toEqual({ path: "/x", echo: true });
     expect(options.config).toMatchObject({
       mode: "macswap",
@@ -61,7 +62,8 @@ describe("options", () => {
       ["--eth-peer=0", "expected N,MAC"],
       ["--nb-cores=0", "--nb-cores 0: expected a number from 1"],
       ["--rxq=1 --rxq=2", "--rxq is given 2 times"],
-      ["--frobnicate", "Unknown argument: frobnicate"],
+      ["--frobnicate", "Unknown argument: --frobnicate"],
+      ["-i --tx-first", "--tx-first cannot be used with -i"],
       ["stray", "stray"],
     ];
     for (const [line, message] of refused)

@@ -17,6 +17,8 @@ export interface Node {
   optional: boolean;
   /** The value of a token, undefined when it does not fit. */
   read(token: string): unknown;
+  /** What stands here, as an error says it: "a number", "one of io, mac". */
+  looks: string;
   /** What may stand here. */
   choices(world: World): readonly string[];
 }
@@ -29,6 +31,8 @@ export interface World {
 }
 
 interface ArgType {
+  /** What a token of this type looks like, where its name does not say it. */
+  looks?: string;
   read(token: string): unknown;
   choices?(world: World): readonly string[];
   rest?: boolean;
@@ -36,22 +40,25 @@ interface ArgType {
 
 const readUint = (token: string): number | undefined => (/^\d{1,9}$/.test(token) ? Number(token) : undefined);
 const oneOf = (words: readonly string[]): ArgType => ({
+  looks: words.length === 1 ? `'${words[0]}'` : `one of ${words.join(", ")}`,
   read: (token) => (words.includes(token) ? token : undefined),
   choices: () => words,
 });
 
 const TYPES: Record<string, ArgType> = {
-  uint: { read: readUint },
+  uint: { looks: "a number", read: readUint },
   port: {
+    looks: "a port number or 'all'",
     read: (token) => (token === "all" ? "all" : readUint(token)),
     choices: (world) => [...world.portIds().map(String), "all"],
   },
-  portid: { read: readUint, choices: (world) => world.portIds().map(String) },
-  onoff: { read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
+  portid: { looks: "a port number", read: readUint, choices: (world) => world.portIds().map(String) },
+  onoff: { looks: "on or off", read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
   mode: oneOf(FWD_MODE_NAMES),
   topology: oneOf(PORT_TOPOLOGIES),
-  mac: { read: (token) => parseMac(token) ?? undefined },
+  mac: { looks: "a MAC address, for instance 02:00:00:00:00:01", read: (token) => parseMac(token) ?? undefined },
   list: {
+    looks: "numbers with commas between them",
     read: (token) => (/^\d{1,9}(,\d{1,9})*$/.test(token) ? token.split(",").map(Number) : undefined),
   },
   section: { read: (token) => token, choices: (world) => world.sections() },
@@ -74,12 +81,19 @@ export function compile(syntax: string): Node[] {
 function compilePart(part: string): Omit<Node, "optional"> {
   if (part.startsWith("<")) {
     const [type = "", label = type] = part.slice(1, -1).split(":");
-    const { read, choices = () => [], rest = false } = TYPES[type] ?? missing(type);
-    return { text: `<${label}>`, name: label, rest, read, choices };
+    const { read, choices = () => [], rest = false, looks = `a ${label}` } = TYPES[type] ?? missing(type);
+    return { text: `<${label}>`, name: label, rest, looks, read, choices };
   }
   const words = part.startsWith("(") ? part.slice(1, -1).split("|") : [part];
   const choice = oneOf(words);
-  return { text: part, name: words.length > 1 ? "what" : part, rest: false, read: choice.read, choices: () => words };
+  return {
+    text: part,
+    name: words.length > 1 ? "what" : part,
+    rest: false,
+    looks: choice.looks!,
+    read: choice.read,
+    choices: () => words,
+  };
 }
 
 function missing(type: string): never {

@@ -51,9 +51,11 @@ export class Parser {
     }
     if (best === 0) throw new PmdError("COMMAND", `Command not found: ${tokens[0]} (see 'help')`);
     const near = this.#commands.filter(({ nodes }) => match(nodes, tokens).matched === best);
+    const looks = [...new Set(near.map(({ nodes }) => nodes[best]?.looks ?? "the end of the line"))];
     const usage = near.map(({ command }) => `  ${command.syntax}`).join("\n");
     const where = best < tokens.length ? `at '${tokens[best]}'` : "the line is not complete";
-    throw new PmdError("COMMAND", `Bad arguments: ${where}; usage:\n${usage}`);
+    const expected = looks.length <= 3 ? `, expected ${looks.join(" or ")}` : "";
+    throw new PmdError("COMMAND", `Bad arguments: ${where}${expected}; usage:\n${usage}`);
   }
 
   /** What could stand at the end of a line: the candidates and the part of a word that they complete. */

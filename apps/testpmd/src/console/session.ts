@@ -1,6 +1,6 @@
 // The life of the application after its environment is up: ports, forwarding or console, statistics now and then, signals,
 // and the way down. Called by main.ts.
-import { PmdError } from "../errors.ts";
+import { PmdError, reason } from "../errors.ts";
 import type { AppOptions } from "../options.ts";
 import type { Pmd } from "../pmd.ts";
 import type { Console } from "./console.ts";
@@ -15,6 +15,7 @@ export class Session {
   #end: (() => void) | undefined;
   #ending = false;
   #pmd: Pmd | undefined;
+  #stats: NodeJS.Timeout | undefined;
   #undo: () => Promise<void> = async () => {};
 
   constructor(output: Output) {
@@ -63,7 +64,8 @@ export class Session {
     pmd.out("Interactive-mode selected\n");
     if (options.statsPeriod > 0) pmd.out("--stats-period has no effect with -i\n");
     if (options.cmdlineFile !== undefined) await console.load(options.cmdlineFile.path, options.cmdlineFile.echo);
-    if (options.autoStart && !pmd.forwarding.running) await pmd.startForwarding(options.txFirst);
+    if (options.autoStart && !pmd.forwarding.running)
+      await pmd.startForwarding().catch((error) => pmd.out(`${reason(error)}\n`));
     if (!this.#ending) console.open();
   }
 
@@ -79,10 +81,11 @@ export class Session {
       this.#stop();
     };
     if (options.statsPeriod > 0) {
-      const timer = setInterval(() => this.#printStats(pmd), options.statsPeriod * 1000);
-      timer.unref();
+      // As in DPDK, statistics go on until a signal: standard input may well be /dev/null.
+      this.#stats = setInterval(() => this.#printStats(pmd), options.statsPeriod * 1000);
+      return;
     }
-    if (process.stdin.isTTY) pmd.out("Press enter to exit\n");
+    pmd.out("Press enter to exit\n");
     process.stdin.on("data", () => this.#stop());
     process.stdin.on("end", () => this.#stop());
     process.stdin.on("error", () => {});
@@ -109,6 +112,7 @@ export class Session {
   }
 
   async #finish(pmd: Pmd, console: Console): Promise<void> {
+    clearInterval(this.#stats);
     await console.close();
     await pmd.end();
     this.#release();

@@ -192,7 +192,8 @@ export class Forwarding {
     if (this.#eal.lcores.workers.length === 0)
       throw new PmdError("FORWARD", "No lcore to forward on: the only one is the main lcore; see -l or --lcores");
     const ports = this.ports();
-    if (ports.length === 0) throw new PmdError("FORWARD", "No ports to forward on; see --vdev and --portlist");
+    if (ports.length === 0)
+      throw new PmdError("FORWARD", `No ports to forward on; see --vdev and --portlist${this.#hint()}`);
     const stopped = ports.filter((dev) => dev.state !== "started").map((dev) => dev.portId);
     if (stopped.length > 0)
       throw new PmdError("FORWARD", `Not all ports were started: port ${stopped.join(", ")}; see 'port start'`);
@@ -201,6 +202,14 @@ export class Forwarding {
     if (receives && this.#config.rxq === 0)
       throw new PmdError("FORWARD", `Mode ${mode} needs receive queues; see --rxq`);
     if (sends && this.#config.txq === 0) throw new PmdError("FORWARD", `Mode ${mode} needs transmit queues; see --txq`);
+  }
+
+  /** A provider alone is no port: newcomers forget its backend. */
+  #hint(): string {
+    const provider = this.#eal.vdev.devices().find(({ driver }) => driver.name === "emu_iavf");
+    if (provider === undefined) return "";
+    const id = (provider.params as { id?: number }).id ?? 0;
+    return ` (${provider.name} needs a backend to be a port: --vdev=net_avfbe0,id=${id},avf_emu_id=${id})`;
   }
 
   #arrange(): Arrangement {

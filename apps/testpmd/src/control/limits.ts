@@ -17,6 +17,8 @@ export function checkBurst(burst: number): number {
 /** Forwarding lcores. */
 export function checkCores(count: number, workers: number): number {
   if (count >= 1 && count <= workers) return count;
+  if (workers === 0)
+    return refuse("no lcore can poll: the only one is the main lcore; give at least two by -l or --lcores");
   return refuse(`nb-cores must be from 1 to ${workers}, the lcores that can poll, not ${count} (see -l and --lcores)`);
 }
 

@@ -206,6 +206,12 @@ export class AvfDevice implements VfioUserDevice {
     this.doorbells.disconnect();
   }
 
+  /** Clients may come from here on. */
+  listen(): void {
+    this.server.start();
+    this.#log.notice(`${this.name}: waiting for a client at ${this.params.path}`);
+  }
+
   connected(client: ClientInfo): void {
     this.doorbells.connect();
     this.mapItrRegisters();

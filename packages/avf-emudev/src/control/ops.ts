@@ -50,7 +50,7 @@ function backendSets(device: AvfDevice, name: AttrName, value: AttrValue): void 
 
 export const ops: EmuDevOps = {
   async devStart(dev) {
-    deviceOf(dev).server.start();
+    deviceOf(dev).listen();
     await deviceOf(dev).backend.tell(EMU_DEV_EVENT_DEV_START);
   },
   async devStop(dev) {

@@ -45,7 +45,7 @@ function removeStale(path: string): void {
     unlinkSync(path);
     return;
   }
-  throw inUse(`another process listens on ${path}: stop it, or choose another path`);
+  throw inUse(`somebody listens at ${path} already, this process or another: stop it, or choose another path`);
 }
 
 function inUse(message: string): VfioUserError {
