@@ -77,7 +77,7 @@ describe("parser", () => {
       /at 'warp', expected one of io, mac.*; usage:\n {2}set fwd <mode> \[retry\]/,
     );
     expect(() => PARSER.parse("show port stats x")).toThrow("at 'x'");
-    expect(() => PARSER.parse("start now")).toThrow("at 'now', expected 'tx_first'");
+    expect(() => PARSER.parse("start now")).toThrow("at 'now', expected the end of the line or 'tx_first'");
     expect(() => PARSER.parse("set burst -1")).toThrow("at '-1'");
     expect(() => PARSER.parse("set burst 1e3")).toThrow("at '1e3'");
   });
