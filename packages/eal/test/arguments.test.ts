@@ -156,6 +156,14 @@ describe("devargs", () => {
     expect(id).toBe(63);
   });
 
+  it("takes permissions in octal, users and groups by name or number", () => {
+    const access = { mode: { type: "mode" }, uid: { type: "user" }, gid: { type: "group" } } as const;
+    const values = checkDevargs(parseDevargs("e0,mode=0660,uid=root,gid=12"), access);
+    expect(values).toEqual({ mode: 0o660, uid: 0, gid: 12 });
+    for (const wrong of ["mode=888", "mode=7777", "uid=no-such-user", "gid=-1", "uid=4294967295"])
+      expect(() => checkDevargs(parseDevargs(`e0,${wrong}`), access), wrong).toThrow(EalError);
+  });
+
   it("names the key and what is allowed", () => {
     expect(() => check("e0,path=/x,nope=1")).toThrow("unknown key 'nope'; allowed are path, id, mac, doorbell, quiet");
     expect(() => check("e0")).toThrow("'path=' is missing");

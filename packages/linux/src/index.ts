@@ -30,6 +30,16 @@ export {
   SEAL,
 } from "./memory.ts";
 export { SCM_MAX_FD, SocketMessenger } from "./messenger.ts";
-export { peerCredentials, shutdownFd, socketPair, unixAccept, unixConnect, unixListen } from "./sockets.ts";
+export {
+  peerCredentials,
+  peerGroups,
+  type SocketFile,
+  shutdownFd,
+  socketPair,
+  unixAccept,
+  unixConnect,
+  unixListen,
+} from "./sockets.ts";
 export { ifDown, ifMac, ifMtu, ifSetMac, ifSetMtu, ifState, ifUp, tapOpen } from "./tap.ts";
+export { groupId, userId } from "./users.ts";
 export { type Interest, type Readiness, type Watcher, watch, watcherCount } from "./watch.ts";

@@ -60,6 +60,8 @@ export const epoll_create1 = bind<(flags: number) => number>("int epoll_create1(
 export const epoll_ctl = bind<(epoll: number, operation: number, fd: number, event: Pointer) => number>(
   "int epoll_ctl(int, int, int, void *)",
 );
+export const getpwnam = bind<(name: string) => number>("intptr_t getpwnam(const char *)");
+export const getgrnam = bind<(name: string) => number>("intptr_t getgrnam(const char *)");
 export const sched_setaffinity = bind<(thread: number, bytes: number, mask: Pointer) => number>(
   "int sched_setaffinity(int, size_t, void *)",
 );

@@ -1,7 +1,9 @@
 // Unix stream sockets, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says
 // so by its result and the caller comes back when `watch` reports the fd; nothing here waits. vfio-user's server and
 // client and the telemetry socket are built on these.
+import { chmodSync, chownSync, closeSync, constants, openSync, unlinkSync } from "node:fs";
 import { ERRNO, LinuxError } from "./errors.ts";
+import { fromNode } from "./files.ts";
 import {
   accept4,
   bindSocket,
@@ -23,19 +25,41 @@ const SOCK_CLOEXEC = 0o2000000;
 const STREAM_FLAGS = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_PEERGROUPS = 59;
 const SHUT_RDWR = 2;
+const O_PATH = 0o10000000;
+/** Supplementary groups that a process may have (NGROUPS_MAX). */
+const GROUPS_MAX = 65536;
 /** Bytes of sun_path, its final NUL included (unix(7)). */
 const SUN_PATH_BYTES = 108;
 
+/** Who may connect: whoever may write the socket's file (unix(7)). What is left out stays as bind(2) makes it. */
+export interface SocketFile {
+  /** Permission bits, 0o660 for instance; by default 0o777 without the process's umask. */
+  mode?: number | undefined;
+  /** Owner and group by number. */
+  uid?: number | undefined;
+  gid?: number | undefined;
+}
+
 /**
  * Makes a listening socket at `path`.
+ * @param file of the socket file; it holds before anybody can connect, since a socket that is bound only refuses
  * @returns its fd, which the caller owns; the file is the caller's to unlink
- * @throws LinuxError EADDRINUSE where the file exists, ENAMETOOLONG where the path exceeds 107 bytes
+ * @throws LinuxError EADDRINUSE where the file exists, ENAMETOOLONG where the path exceeds 107 bytes, EPERM where `file`
+ * needs rights that this process has not
  */
-export function unixListen(path: string, backlog = 16): number {
+export function unixListen(path: string, backlog = 16, file: SocketFile = {}): number {
   const address = unixAddress(path, "bind");
   const fd = check(socket(AF_UNIX, STREAM_FLAGS, 0), "socket", path);
   if (bindSocket(fd, address, address.length) < 0) throw failed(fd, "bind", path);
+  try {
+    setOwnership(path, file);
+  } catch (error) {
+    close(fd);
+    unlinkSync(path);
+    throw error;
+  }
   if (listen(fd, backlog) < 0) throw failed(fd, "listen", path);
   return fd;
 }
@@ -80,11 +104,38 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
   return { pid: words[0] | 0, uid: words[1], gid: words[2] };
 }
 
+/** The supplementary groups of who connected (SO_PEERGROUPS, Linux 4.13); none where the kernel cannot tell. */
+export function peerGroups(fd: number): number[] {
+  const groups = new Uint32Array(GROUPS_MAX);
+  const bytes = new Uint32Array([groups.byteLength]);
+  const result = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, new Uint8Array(groups.buffer), new Uint8Array(bytes.buffer));
+  return result < 0 ? [] : [...groups.subarray(0, bytes[0] / 4)];
+}
+
 /** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer gone already is fine. */
 export function shutdownFd(fd: number): void {
   if (shutdown(fd, SHUT_RDWR) === 0) return;
   const error = errno();
   if (error !== ERRNO.ENOTCONN) throw new LinuxError(error, "shutdown", fd);
+}
+
+/** By an fd of the file itself, so that whoever may rename in its folder cannot lead us to another file. */
+function setOwnership(path: string, { mode, uid, gid }: SocketFile): void {
+  if (mode === undefined && uid === undefined && gid === undefined) return;
+  let syscall = "open";
+  let fd = -1;
+  try {
+    fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+    const file = `/proc/self/fd/${fd}`;
+    syscall = "chown";
+    if (uid !== undefined || gid !== undefined) chownSync(file, uid ?? -1, gid ?? -1);
+    syscall = "chmod";
+    if (mode !== undefined) chmodSync(file, mode);
+  } catch (error) {
+    throw fromNode(error, syscall, path);
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
 }
 
 function failed(fd: number, syscall: string, path: string): LinuxError {

@@ -21,6 +21,7 @@ export { errnoOf, refusal, VfioUserError, type VfioUserErrorCode } from "./error
 export { PciConfig } from "./pci/config.ts";
 export * as pci from "./pci/registers.ts";
 export type { BarSpec, MsixSpec, PciConfigSpec, PcieSpec } from "./pci/spec.ts";
+export type { PeerRule } from "./server/admission.ts";
 export type {
   ClientInfo,
   DmaRegion,

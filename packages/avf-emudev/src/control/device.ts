@@ -35,7 +35,7 @@ import { MSIX_BAR, MsixBar, makeConfig, makeIrqs, makeRegions } from "./function
 import { Interrupts } from "./interrupts.ts";
 import { Link } from "./link.ts";
 import { Mailbox } from "./mailbox.ts";
-import { frameMax, type Params } from "./params.ts";
+import { accessOf, frameMax, type Params } from "./params.ts";
 import { ResetControl } from "./reset.ts";
 import { enabledQueues, newVf, type Vf } from "./vf.ts";
 
@@ -129,7 +129,7 @@ export class AvfDevice implements VfioUserDevice {
     this.#config = makeConfig(this.vectors, () => this.resets.deviceReset());
     this.regions = makeRegions(this.#config, () => this.doorbells.mmap());
     this.irqs = makeIrqs(this.vectors);
-    this.server = new VfioUserServer(params.path, this, { log: this.#log });
+    this.server = new VfioUserServer(params.path, this, { log: this.#log, ...accessOf(params) });
   }
 
   /** Gives everything back; the server must be stopped and no backend subscribe. */

@@ -14,6 +14,11 @@ export const PARAMS = {
   mac: { type: "mac", unicast: true, help: "the guest's address; default 02:00:00:00:<id>:01" },
   mtu: { type: "uint", min: 68, max: AVF_MTU_MAX, default: AVF_MTU_MAX, help: "largest MTU the guest may set" },
   speed: { type: "uint", min: 100, max: 400_000, default: 10_000, help: "link speed in Mbit/s" },
+  mode: { type: "mode", help: "permissions of the socket file, octal; default: the umask's" },
+  uid: { type: "user", help: "owner of the socket file, name or number" },
+  gid: { type: "group", help: "group of the socket file, name or number" },
+  peer_uid: { type: "user", help: "a client of any other user is refused" },
+  peer_gid: { type: "group", help: "a client that is not of this group is refused" },
   doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
 } as const satisfies DevargsSchema;
 
@@ -24,3 +29,12 @@ export const defaultMac = (id: number): Uint8Array => Uint8Array.of(0x02, 0, 0, 
 
 /** Bytes of the largest frame, headers, two VLAN tags and CRC included, for an MTU. */
 export const frameMax = (mtu: number): number => mtu + AVF_ETH_OVERHEAD;
+
+/** Who may connect: the socket file's owner and permissions, and what the server asks of a client. */
+export function accessOf({ mode, uid, gid, peer_uid, peer_gid }: Params) {
+  const peer = {
+    ...(peer_uid !== undefined && { uid: [peer_uid] }),
+    ...(peer_gid !== undefined && { gid: [peer_gid] }),
+  };
+  return { mode, uid, gid, peer };
+}

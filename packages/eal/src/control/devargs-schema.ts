@@ -1,6 +1,7 @@
 // What a driver's devargs may hold: a table from key to type, limits and default, and the check of given devargs against
 // it. The outcome is an object typed by the table. Every refusal names the key and what is allowed, since this is the text
 // a user sees who mistyped a `--vdev`. Called by the vdev bus before a driver's probe.
+import { groupId, userId } from "@emudev/linux";
 import { EalError } from "../errors.ts";
 import type { Devargs } from "./devargs.ts";
 
@@ -35,10 +36,15 @@ export interface ChoiceParam extends Common {
   choices: readonly string[];
   default?: string;
 }
-export type DevargsParam = UintParam | StringParam | BoolParam | MacParam | ChoiceParam;
+/** A number: permission bits, given in octal; or a user's or group's, given by number or name. */
+export interface AccessParam extends Common {
+  type: "mode" | "user" | "group";
+  default?: number;
+}
+export type DevargsParam = UintParam | StringParam | BoolParam | MacParam | ChoiceParam | AccessParam;
 export type DevargsSchema = Readonly<Record<string, DevargsParam>>;
 
-type ValueOf<P> = P extends { type: "uint" }
+type ValueOf<P> = P extends { type: "uint" | "mode" | "user" | "group" }
   ? number
   : P extends { type: "bool" }
     ? boolean
@@ -90,6 +96,12 @@ function readValue(param: DevargsParam, text: string, refuse: (expected: string)
       return refuse("0 or 1");
     case "mac":
       return readMac(param, text, refuse);
+    case "mode":
+      return /^0?[0-7]{1,3}$/.test(text) ? Number.parseInt(text, 8) : refuse("permissions in octal such as 660");
+    case "user":
+      return userId(text) ?? refuse("a user of this machine, by name or number");
+    case "group":
+      return groupId(text) ?? refuse("a group of this machine, by name or number");
     case "choice":
       return param.choices.includes(text) ? text : refuse(`one of ${param.choices.join(", ")}`);
     default:

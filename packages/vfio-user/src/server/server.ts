@@ -7,6 +7,7 @@ import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { protocolError, VfioUserError } from "../errors.ts";
 import { type Listening, listenAt } from "../transport/address.ts";
 import { ERRNO, MAX_DMA_MAPS } from "../wire/constants.ts";
+import { forbidden, type PeerRule } from "./admission.ts";
 import { cleanUp } from "./clean-up.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -17,6 +18,13 @@ export interface ServerOptions {
   clock?: Clock;
   /** A listening socket that the process inherited; `sockAddr` is then only a name. It is closed by stop. */
   fd?: number;
+  /** Permission bits of the socket file, 0o660 for instance: who may write it may connect. Default: the umask's. */
+  mode?: number | undefined;
+  /** Owner and group of the socket file; default: the process's. */
+  uid?: number | undefined;
+  gid?: number | undefined;
+  /** Who may have the device; anybody else is answered EACCES, whatever the socket file allows. */
+  peer?: PeerRule | undefined;
   /** DMA regions that one client may have. Default and most: 4096. */
   maxDmaMaps?: number;
   /** For each DMA message to the client. Default 5000. */
@@ -48,6 +56,8 @@ export class VfioUserServer {
   #waiting: Session[] = [];
   /** Every connection but the holder, with what cancels its time limit. */
   #strangers = new Map<Session, () => void>();
+  /** Those of them that may not have the device. */
+  #unwelcome = new WeakSet<Session>();
 
   constructor(sockAddr: string, device: VfioUserDevice, options: ServerOptions = {}) {
     this.sockAddr = sockAddr;
@@ -75,7 +85,7 @@ export class VfioUserServer {
       throw new VfioUserError("VFU_STATE", ERRNO.EBUSY, `the server at ${this.sockAddr} is started already`);
     }
     const { fd } = this.#options;
-    this.#listening = fd === undefined ? listenAt(this.sockAddr) : { fd, close: () => closeFd(fd) };
+    this.#listening = fd === undefined ? listenAt(this.sockAddr, this.#options) : { fd, close: () => closeFd(fd) };
     this.#watcher = watch(this.#listening.fd, { readable: true }, () => this.#accept());
   }
 
@@ -158,12 +168,28 @@ export class VfioUserServer {
       if (!session.greeted) session.connection.close(protocolError(ERRNO.ETIMEDOUT, "no VERSION in time"));
     });
     this.#strangers.set(session, cancel);
+    this.#checkPeer(session);
     if (this.#strangers.size <= MAX_STRANGERS) return;
-    const [oldest] = this.#strangers.keys();
+    const strangers = [...this.#strangers.keys()];
+    const oldest = strangers.find((each) => this.#unwelcome.has(each)) ?? strangers[0];
     oldest?.connection.close(protocolError(ERRNO.EBUSY, "too many connections wait for the device"));
   }
 
+  #checkPeer(session: Session): void {
+    const { peer: rule } = this.#options;
+    const { pid, uid, gid } = session.peer;
+    const why = rule === undefined ? null : forbidden(session.connection.fd, session.peer, rule);
+    if (why === null) return;
+    this.#unwelcome.add(session);
+    this.#log.warning(`${this.sockAddr}: client pid ${pid}, uid ${uid}, gid ${gid} may not have the device: ${why}`);
+  }
+
   #greeted(session: Session): void {
+    if (this.#unwelcome.has(session)) {
+      this.stats.forbidden++;
+      session.refuse(ERRNO.EACCES);
+      return;
+    }
     // The holder may have left without our having seen it yet: its end lies in its socket.
     if (this.#leaving === null) this.#holder?.connection.pump();
     if (this.#leaving !== null) {

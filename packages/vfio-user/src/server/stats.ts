@@ -7,6 +7,8 @@ export interface Stats {
   clients: number;
   /** Clients that were told EBUSY. */
   busy: number;
+  /** Clients that were told EACCES. */
+  forbidden: number;
   /** Messages received. */
   messages: number;
   /** Commands answered with an error, or posted and failed. */
@@ -16,5 +18,5 @@ export interface Stats {
 }
 
 export function newStats(): Stats {
-  return { connections: 0, clients: 0, busy: 0, messages: 0, refused: 0, dropped: 0 };
+  return { connections: 0, clients: 0, busy: 0, forbidden: 0, messages: 0, refused: 0, dropped: 0 };
 }

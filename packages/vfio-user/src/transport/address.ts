@@ -2,7 +2,7 @@
 // the end only if it is still the same file. A file that is no socket is never touched.
 
 import { lstatSync, unlinkSync } from "node:fs";
-import { closeFd, unixConnect, unixListen } from "@emudev/linux";
+import { closeFd, type SocketFile, unixConnect, unixListen } from "@emudev/linux";
 import { VfioUserError } from "../errors.ts";
 import { ERRNO } from "../wire/constants.ts";
 
@@ -16,11 +16,11 @@ export interface Listening {
 const BACKLOG = 64;
 
 /**
- * Listens at `path`. Throws VfioUserError VFU_ADDRESS: EADDRINUSE when someone is there, else the errno of the call.
+ * Listens at `path`; `permissions` say whose the socket file is and who may write it, that is connect. Throws VfioUserError VFU_ADDRESS: EADDRINUSE when someone is there, else the errno of the call.
  */
-export function listenAt(path: string): Listening {
+export function listenAt(path: string, permissions: SocketFile = {}): Listening {
   removeStale(path);
-  const fd = call(() => unixListen(path, BACKLOG), `cannot listen at ${path}`);
+  const fd = call(() => unixListen(path, BACKLOG, permissions), `cannot listen at ${path}`);
   const file = inode(path);
   return {
     fd,
