@@ -15,7 +15,13 @@ export {
 } from "./api/library.ts";
 export * as api from "./api/types.ts";
 export type { DmaHandlers } from "./client/channel.ts";
-export { type ClientOptions, type RegionInfo, VfioUserClient } from "./client/client.ts";
+export {
+  type ClientOptions,
+  type DmaMapRequest,
+  type RegionInfo,
+  type RegionWrite,
+  VfioUserClient,
+} from "./client/client.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
 export { errnoOf, refusal, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
 export { PciConfig } from "./pci/config.ts";
@@ -24,7 +30,10 @@ export type { BarSpec, MsixSpec, PciConfigSpec, PcieSpec } from "./pci/spec.ts";
 export type { PeerRule } from "./server/admission.ts";
 export type {
   ClientInfo,
+  DmaMode,
   DmaRegion,
+  IoFd,
+  IoFdType,
   IrqSpec,
   RegionMmap,
   RegionSpec,

@@ -5,6 +5,7 @@
 import { closeFd } from "@emudev/linux";
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
+import type { DmaMode, IoFd } from "../server/device.ts";
 import { COMMAND, commandName, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
 import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, regionInfo, setIrqs } from "../wire/index.ts";
 import type { Capabilities } from "../wire/version.ts";
@@ -21,6 +22,12 @@ export interface ClientOptions extends DmaHandlers {
   waitMs?: number;
   /** Largest DMA_READ or DMA_WRITE that the server may send. Default 1 MiB. */
   maxDataXferSize?: number;
+  /** Ask for a second socket for the server's DMA messages. Default false. */
+  twinSocket?: boolean;
+  /** Ask for REGION_WRITE_MULTI. Default false. */
+  writeMultiple?: boolean;
+  /** A socket that is connected already; the path is then only a name. Taken over. */
+  fd?: number;
 }
 
 export interface RegionInfo {
@@ -33,6 +40,25 @@ export interface RegionInfo {
   areas: { offset: number; size: number }[];
   /** To map, the caller's to close; -1 when the region cannot be mapped. */
   fd: number;
+}
+
+export interface RegionWrite {
+  index: number;
+  offset: number;
+  /** 1 to 8 bytes. */
+  data: Uint8Array;
+}
+
+export interface DmaMapRequest {
+  iova: bigint;
+  size: bigint;
+  /** DMA_FLAG.READ and DMA_FLAG.WRITE. */
+  prot: number;
+  /** Stays the caller's. */
+  fd?: number;
+  fileOffset?: bigint;
+  /** How the server is to use the fd: by mapping it (what it does when nothing is said), or by pread and pwrite. */
+  mode?: DmaMode;
 }
 
 const REGION_INFO_ROOM = 1024;
@@ -59,6 +85,7 @@ export class VfioUserClient {
   /** @throws VfioUserError VFU_ADDRESS (nobody listens), VFU_REFUSED with EBUSY (another client has the device). */
   static async connect(path: string, options: ClientOptions = {}): Promise<VfioUserClient> {
     const clock = options.clock ?? SYSTEM_CLOCK;
+    if (options.fd !== undefined) return VfioUserClient.attach(options.fd, options, path);
     return VfioUserClient.attach(await connectTo(path, options.waitMs ?? 0, clock), options, path);
   }
 
@@ -166,13 +193,24 @@ export class VfioUserClient {
     return this.#setIrqs(index, IRQ_SET.DATA_NONE | (masked ? IRQ_SET.MASK : IRQ_SET.UNMASK), start, count);
   }
 
+  /** What a region's ioeventfds are; the fds are the caller's. */
+  async getRegionIoFds(_index: number): Promise<IoFd[]> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "GET_REGION_IO_FDS is not there yet");
+  }
+
+  /** Up to 8 bytes each, in one message; resolves to the number of writes done. */
+  async regionWriteMulti(_writes: readonly RegionWrite[], _options: { posted?: boolean } = {}): Promise<number> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "REGION_WRITE_MULTI is not there yet");
+  }
+
   /** Lends memory to the device. `fd` stays the caller's; without one the server uses onDmaRead and onDmaWrite. */
-  async dmaMap(region: { iova: bigint; size: bigint; prot: number; fd?: number; fileOffset?: bigint }): Promise<void> {
-    const { iova, size, prot, fd = -1, fileOffset = 0n } = region;
+  async dmaMap(region: DmaMapRequest): Promise<void> {
+    const { iova, size, mode, fd = -1, fileOffset = 0n } = region;
+    const flags = region.prot | dmaMap.flagsOf(mode);
     await this.#request(
       COMMAND.DMA_MAP,
       dmaMap.SIZE,
-      (request) => dmaMap.encodeInto(request, 0, { argsz: dmaMap.SIZE, flags: prot, fileOffset, iova, size }),
+      (request) => dmaMap.encodeInto(request, 0, { argsz: dmaMap.SIZE, flags, fileOffset, iova, size }),
       fd < 0 ? {} : { fds: [fd] },
     );
   }

@@ -28,6 +28,26 @@ export interface RegionSpec {
   mmap?: () => RegionMmap | null;
 }
 
+/** A part of a region that is written, or read and written, through an fd instead of a message. */
+export interface IoFd {
+  /** From the start of the region. */
+  offset: number;
+  /** Bytes; 0 matches any access at `offset`, as KVM has it. */
+  size: number;
+  /** Stays the device's; -1: no fd, the entry only describes. */
+  fd: number;
+  /** "shadow": an ioeventfd whose value goes to `shadow` first (libvfio-user's type 2). */
+  type: IoFdType;
+  /** KVM_IOEVENTFD_FLAG_* or KVM_IOREGION_* bits. Default 0. */
+  flags?: number;
+  /** The value that an ioeventfd waits for with flag DATAMATCH; an ioregionfd's user data. Default 0. */
+  datamatch?: bigint;
+  /** Where the written value is to be stored; the fd stays the device's. */
+  shadow?: { fd: number; offset: number };
+}
+
+export type IoFdType = "ioeventfd" | "ioregionfd" | "shadow";
+
 export interface IrqSpec {
   index: number;
   /** Vectors. */
@@ -36,11 +56,16 @@ export interface IrqSpec {
   flags: number;
 }
 
+/** How a region's memory is reached: by mapping its fd, by pread and pwrite on it, or by DMA_READ and DMA_WRITE. */
+export type DmaMode = "map" | "file" | "message";
+
 export interface DmaRegion {
   iova: bigint;
   size: bigint;
-  /** DMA_FLAG bits, the same numbers as PROT_READ and PROT_WRITE. */
+  /** DMA_FLAG.READ and DMA_FLAG.WRITE, the same numbers as PROT_READ and PROT_WRITE. */
   prot: number;
+  /** What the client asks for: "message" without an fd, "file" with DMA_FLAG.FILE_IO, else "map". */
+  mode: DmaMode;
   /** To map, or -1: reachable by messages alone. Ownership passes to the callback, also when it throws. */
   fd: number;
   fileOffset: bigint;
@@ -64,6 +89,8 @@ export interface VfioUserDevice {
   regionRead(index: number, offset: number, into: Uint8Array): Result;
   /** `data` is the callback's to keep. `posted`: nobody waits for the reply. */
   regionWrite(index: number, offset: number, data: Uint8Array, posted: boolean): Result;
+  /** The ioeventfds of a region, asked for by DEVICE_GET_REGION_IO_FDS. */
+  ioFds?(index: number): readonly IoFd[];
   /** The region overlaps none that is mapped. Without this callback maps are acknowledged and forgotten. */
   dmaMap?(region: DmaRegion): Result;
   /** Exactly as mapped. Resolve when nothing refers to the region any more. */

@@ -57,7 +57,8 @@ export const MAX_DMA_REGION_SIZE = 8n << 40n;
 export const DEVICE_FLAG = { RESET: 1, PCI: 2 } as const;
 export const REGION_FLAG = { READ: 1, WRITE: 2, MMAP: 4, CAPS: 8 } as const;
 export const REGION_CAP = { SPARSE_MMAP: 1, TYPE: 2 } as const;
-export const DMA_FLAG = { READ: 1, WRITE: 2 } as const;
+/** MMAP and FILE_IO (libvfio-user) say how the fd is to be used; without either it is mapped. */
+export const DMA_FLAG = { READ: 1, WRITE: 2, MMAP: 4, FILE_IO: 8 } as const;
 export const UNMAP_FLAG = { GET_DIRTY_BITMAP: 1, ALL: 2 } as const;
 export const IRQ_FLAG = { EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 } as const;
 export const IRQ_SET = { DATA_NONE: 1, DATA_BOOL: 2, DATA_EVENTFD: 4, MASK: 8, UNMASK: 16, TRIGGER: 32 } as const;

@@ -4,6 +4,8 @@
 import { DMA_FLAG } from "./constants.ts";
 
 export const SIZE = 32;
+export const PROT_MASK = DMA_FLAG.READ | DMA_FLAG.WRITE;
+const HOW_MASK = DMA_FLAG.MMAP | DMA_FLAG.FILE_IO;
 
 export interface DmaMap {
   argsz: number;
@@ -36,9 +38,26 @@ export function decode(view: DataView, offset: number, length: number): DmaMap |
 
 export function invalid(msg: DmaMap): string | null {
   if (msg.argsz < SIZE) return `argsz ${msg.argsz} is smaller than ${SIZE}`;
-  if (msg.flags & ~(DMA_FLAG.READ | DMA_FLAG.WRITE)) return `unknown flags 0x${msg.flags.toString(16)}`;
+  if (msg.flags & ~(PROT_MASK | HOW_MASK)) return `unknown flags 0x${msg.flags.toString(16)}`;
   if (msg.size === 0n) return "the region is empty";
   if (msg.iova + msg.size > 1n << 64n) return "the region goes beyond the address space";
   if (msg.fileOffset + msg.size > 1n << 63n) return "the region goes beyond any file";
   return null;
+}
+
+/** What the flags say of an fd: how to use it, and so that there is one. */
+export function invalidFd(msg: DmaMap, hasFd: boolean): string | null {
+  if ((msg.flags & HOW_MASK) === HOW_MASK) return "a region is either mapped or read and written as a file";
+  return (msg.flags & HOW_MASK) !== 0 && !hasFd ? "the flags say how to use an fd, and there is none" : null;
+}
+
+export function modeOf(msg: DmaMap, hasFd: boolean): "map" | "file" | "message" {
+  if (!hasFd) return "message";
+  return msg.flags & DMA_FLAG.FILE_IO ? "file" : "map";
+}
+
+/** The flag bits of a mode that a client asks for by name; with none the server decides by the fd. */
+export function flagsOf(mode: "map" | "file" | "message" | undefined): number {
+  if (mode === "file") return DMA_FLAG.FILE_IO;
+  return mode === "map" ? DMA_FLAG.MMAP : 0;
 }

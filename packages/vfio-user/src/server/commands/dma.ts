@@ -18,7 +18,9 @@ export const dmaMapCommand: Command<DmaRegion> = {
     const msg = parsed(dmaMap.decode(message.view, message.at, message.length));
     check(dmaMap.invalid(msg));
     const { iova, size, fileOffset } = msg;
-    return { iova, size, prot: msg.flags, fd: message.fds[0] ?? -1, fileOffset };
+    const fd = message.fds[0] ?? -1;
+    check(dmaMap.invalidFd(msg, fd >= 0));
+    return { iova, size, prot: msg.flags & dmaMap.PROT_MASK, mode: dmaMap.modeOf(msg, fd >= 0), fd, fileOffset };
   },
 
   run(region, { dma, device }) {
