@@ -78,6 +78,8 @@ function appYargs() {
     .option("cmdline-file", { ...text, describe: "commands to run at the start" })
     .option("cmdline-file-noecho", { ...text, describe: "the same, not printing them" })
     .option("disable-device-start", { ...flag, describe: "leave the ports stopped" })
+    .option("record-core-cycles", { ...flag, describe: "time the turns of forwarding lcores" })
+    .option("record-burst-stats", { ...flag, describe: "count the sizes of bursts" })
     .option("help", { ...flag, alias: "h", describe: "print this text" })
     .strict();
   for (const name of IGNORED) parser.option(name, { type: "boolean", hidden: true });
@@ -118,6 +120,8 @@ export function parseAppArgs(argv: readonly string[]): AppOptions {
   config.portlist = read.checked("portlist", readPortlist) ?? read.checked("portmask", readPortmask) ?? null;
   for (const text of read.list("eth-peer"))
     read.check("eth-peer", text, (peer) => config.ethPeers.set(...readPeer(peer)));
+  config.recordCoreCycles = args["record-core-cycles"] === true;
+  config.recordBurstStats = args["record-burst-stats"] === true;
   const file = read.text("cmdline-file");
   const quietFile = read.text("cmdline-file-noecho");
   const path = file ?? quietFile;

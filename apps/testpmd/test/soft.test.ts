@@ -116,3 +116,25 @@ describe("ports without end", () => {
     expect((await pmd.exit).code).toBe(0);
   });
 });
+
+describe("records", () => {
+  it("tell how long a packet takes and how large bursts are, from when they are asked for", async () => {
+    const pmd = await start(["net_null0", "net_null1"], ["--burst=16", "--record-burst-stats"]);
+    expect(await pmd.ask("show lcore usage", PROMPT)).toContain("never started");
+    await pmd.ask("start", PROMPT);
+    let first = "";
+    while (!/RX-bursts : [1-9]/.test(first)) first = await pmd.ask("show fwd stats all", PROMPT);
+    expect(first).toMatch(/RX-bursts : \d+ \[\d+% of 16 pkts/);
+    expect(first).not.toContain("cycles/packet=");
+    expect(await pmd.ask("show lcore usage", PROMPT)).toMatch(/running .* - +- +-\n/);
+    expect(await pmd.ask("set record-core-cycles on", PROMPT)).toContain("begin anew");
+    while (!/running .* [\d.]+% +[\d.]+ +\d+\n/.test(await pmd.ask("show lcore usage", PROMPT)));
+    expect(await pmd.ask("stop", PROMPT)).toMatch(
+      /CPU cycles\/packet=\d+\.\d\d \(busy cycles=\d+ \/ total io packets=\d+\)/,
+    );
+    expect(await pmd.ask("set poll-mode lazy", PROMPT)).toContain("expected one of busy, adaptive, interrupt");
+    await pmd.ask("set poll-mode interrupt", PROMPT);
+    pmd.child.stdin.end("quit\n");
+    expect((await pmd.exit).code).toBe(0);
+  });
+});

@@ -269,7 +269,7 @@ describe("a wrong command line", () => {
   it("ends with status 2 and a sentence; what fails later with 1", async () => {
     const cases: [args: string[], code: number, text: string][] = [
       [["--", "--burst=0"], 2, "testpmd: --burst 0: burst must be from 1 to 512, not 0"],
-      [["--frobnicate"], 2, "Unknown argument: frobnicate; an application's options stand after --"],
+      [["--frobnicate"], 2, "Unknown argument: --frobnicate; an application's options stand after --"],
       [[...EAL, "--vdev=net_loop0,colour=red"], 2, "net_loop0: unknown key 'colour'; allowed are link, fail"],
       [[...EAL, "--vdev=net_loop0,fail=probe"], 1, "net_loop0: probe failed: told to fail"],
       [[...EAL, "--vdev=net_loop0", "--", "--rxq=5"], 1, "5 receive queues; the port has at most 4"],

@@ -1,4 +1,5 @@
 // The environment abstraction layer: arguments, devargs, the vdev bus, lcores, logs and telemetry.
+export { cpuMhz, cyclesOf } from "./control/cpu-clock.ts";
 export { type Devargs, parseDevargs } from "./control/devargs.ts";
 export {
   checkDevargs,
@@ -9,6 +10,14 @@ export {
 } from "./control/devargs-schema.ts";
 export { type Eal, type EalInitOptions, eal, ealInit, ealVersion } from "./control/init.ts";
 export { formatSet, type LcoreSpec, parseCoremask, parseLcores } from "./control/lcore-list.ts";
+export {
+  type LcoreUsage,
+  lcoreUsage,
+  POLL_MODES,
+  type PollMode,
+  recordCoreCycles,
+  setPollMode,
+} from "./control/lcore-usage.ts";
 export type { DeathHandler, LaunchTask, Lcore, LcoreState, Lcores } from "./control/lcores.ts";
 export { LOG_LEVELS, type Logger, type LogLevel, type LogRule, Logs, parseLogRule } from "./control/log.ts";
 export { type EalOptions, ealUsage, parseEalArgs } from "./control/options.ts";

@@ -3,7 +3,19 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fdCount, getAffinity } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Eal, EalError, eal, ealInit, LCORE_BUSY_LOOPS, LCORE_LOOPS, LCORE_NAPPING } from "../src/index.ts";
+import {
+  cyclesOf,
+  type Eal,
+  EalError,
+  eal,
+  ealInit,
+  LCORE_BUSY_LOOPS,
+  LCORE_LOOPS,
+  LCORE_NAPPING,
+  lcoreUsage,
+  recordCoreCycles,
+  setPollMode,
+} from "../src/index.ts";
 
 const module = new URL("./lcore-tasks.mjs", import.meta.url).href;
 const [cpu] = getAffinity();
@@ -91,6 +103,47 @@ describe("lcores", () => {
     await done;
     const { off } = env.lcores.get(1);
     expect(env.arena.counter(off + 80)).toBe(0);
+  });
+
+  it("naps in adaptive and interrupt mode, never in busy mode, and changes while it runs", async () => {
+    const { lcores, arena } = env;
+    const lcore = lcores.get(1);
+    const done = lcores.launch(1, { module, arg: { word } });
+    setPollMode(arena, lcores.workers, "busy");
+    await until(() => !napping(1));
+    const { naps, loops } = lcoreUsage(arena, lcore);
+    await until(() => lcoreUsage(arena, lcore).loops > loops + 50_000);
+    expect(lcoreUsage(arena, lcore).naps).toBeLessThanOrEqual(naps + 1); // one that was about to end
+    setPollMode(arena, lcores.workers, "interrupt");
+    await until(() => napping(1));
+    const before = load(1);
+    lcores.wake(1);
+    await until(() => load(1) > before);
+    await until(() => lcoreUsage(arena, lcore).napUs / lcoreUsage(arena, lcore).naps > 1500); // naps of 10 ms
+    setPollMode(arena, lcores.workers, "adaptive");
+    lcores.stop(1);
+    await done;
+  });
+
+  it("times its turns when asked, and tells of busy and all cycles by telemetry", async () => {
+    const { lcores, arena, telemetry } = env;
+    expect(telemetry.call("/eal/lcore/usage")).toEqual({
+      "/eal/lcore/usage": { lcore_ids: [], total_cycles: [], busy_cycles: [] },
+    });
+    recordCoreCycles(arena, lcores.workers, true);
+    Atomics.store(arena.i32, word >>> 2, 100_000);
+    const done = lcores.launch(1, { module, arg: { word } });
+    await until(() => load(0) === 0);
+    await until(() => napping(1));
+    recordCoreCycles(arena, lcores.workers, false);
+    lcores.stop(1);
+    await done;
+    const { timedNs, busyNs } = lcoreUsage(arena, lcores.get(1));
+    expect(busyNs).toBeGreaterThan(0);
+    expect(timedNs).toBeGreaterThan(busyNs);
+    expect(telemetry.call("/eal/lcore/usage")).toEqual({
+      "/eal/lcore/usage": { lcore_ids: [1], total_cycles: [cyclesOf(timedNs)], busy_cycles: [cyclesOf(busyNs)] },
+    });
   });
 
   it("shows one clock in every thread", async () => {

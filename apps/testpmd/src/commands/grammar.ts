@@ -1,7 +1,7 @@
 // The grammar of console commands, in the form of their help texts: words, `(a|b|c)` for a choice of words, `<type>` or
 // `<type:label>` for an argument, `[...]` for a tail that may be missing. A syntax is compiled once into a list of nodes;
 // parser.ts matches lines against it and completes them.
-import { parseMac } from "@emudev/eal";
+import { POLL_MODES, parseMac } from "@emudev/eal";
 import { PORT_TOPOLOGIES } from "../control/config.ts";
 import { FWD_MODE_NAMES } from "../fwd/modes.ts";
 
@@ -56,6 +56,7 @@ const TYPES: Record<string, ArgType> = {
   onoff: { looks: "on or off", read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
   mode: oneOf(FWD_MODE_NAMES),
   topology: oneOf(PORT_TOPOLOGIES),
+  pollmode: oneOf(POLL_MODES),
   mac: { looks: "a MAC address, for instance 02:00:00:00:00:01", read: (token) => parseMac(token) ?? undefined },
   list: {
     looks: "numbers with commas between them",

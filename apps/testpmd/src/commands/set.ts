@@ -1,6 +1,6 @@
 // Commands that change settings: `set ...`. What the forwarding lcores read while they poll (burst, verbose, retry) takes
 // effect at once, the rest at the next start.
-import { parseLogRule } from "@emudev/eal";
+import { type PollMode, parseLogRule, setPollMode } from "@emudev/eal";
 import { checkBurst, checkCores, checkPortlist, checkTxpkts } from "../control/limits.ts";
 import { PmdError } from "../errors.ts";
 import type { Pmd } from "../pmd.ts";
@@ -19,6 +19,12 @@ export const SET: Section = {
     { syntax: "set port-topology <topology>", help: "which port feeds which", run: setTopology },
     { syntax: "set eth-peer <portid> <mac>", help: "where packets of a port go to", run: setEthPeer },
     { syntax: "set verbose <uint:level>", help: "print packets: 1 received, 2 sent, 3 both, 0 none", run: setVerbose },
+    {
+      syntax: "set (record-core-cycles|record-burst-stats) <onoff>",
+      help: "time the turns of lcores; count the sizes of bursts",
+      run: setRecord,
+    },
+    { syntax: "set poll-mode <pollmode>", help: "what lcores do with nothing to do", run: setPolling },
     { syntax: "set promisc <port> <onoff>", help: "promiscuous mode", run: setPromisc },
     { syntax: "set allmulti <port> <onoff>", help: "allmulticast mode", run: setAllmulti },
     { syntax: "set (link-up|link-down) port <portid>", help: "the link of a port", run: setLink },
@@ -78,6 +84,20 @@ function setVerbose(pmd: Pmd, args: Args): void {
   pmd.out(`Change verbose level from ${pmd.config.verbose} to ${level}\n`);
   pmd.config.verbose = level;
   pmd.forwarding.apply();
+}
+
+function setRecord(pmd: Pmd, args: Args): void {
+  if (args.what === "record-core-cycles") pmd.config.recordCoreCycles = args.onoff === true;
+  else pmd.config.recordBurstStats = args.onoff === true;
+  pmd.forwarding.apply();
+  if (args.onoff !== true || !pmd.forwarding.running) return;
+  // Cycles a packet are only right when both are counted over the same time.
+  pmd.forwarding.clear();
+  pmd.out("Forwarding statistics begin anew\n");
+}
+
+function setPolling(pmd: Pmd, args: Args): void {
+  setPollMode(pmd.eal.arena, pmd.eal.lcores.workers, args.pollmode as PollMode);
 }
 
 async function setPromisc(pmd: Pmd, args: Args): Promise<void> {

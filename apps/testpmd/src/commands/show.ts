@@ -1,9 +1,11 @@
 // Commands that show: `show ...`, `clear ...` and DPDK's `dump_...`.
 import { formatSet } from "@emudev/eal";
+import { PmdError } from "../errors.ts";
 import type { Pmd } from "../pmd.ts";
 import { fwdConfig, rxtxConfig } from "../views/fwd-config.ts";
 import { portInfo, portSummary, portSummaryHead } from "../views/port-info.ts";
 import { portXstats } from "../views/port-stats.ts";
+import { lcoreTable } from "../views/usage.ts";
 import { dumpLcores, dumpLogTypes, dumpMempool, dumpMemzones } from "./dump.ts";
 import type { Args, Section } from "./parser.ts";
 
@@ -14,6 +16,7 @@ export const SHOW: Section = {
     { syntax: "show port (info|stats|xstats|summary) <port>", help: "a port, or all", run: showPort },
     { syntax: "show fwd stats all", help: "what was forwarded since the start", run: (pmd) => pmd.showFwdStats() },
     { syntax: "show config (fwd|rxtx|cores|txpkts)", help: "settings", run: showConfig },
+    { syntax: "show lcore usage", help: "what forwarding lcores did with their time", run: showLcores },
     { syntax: "show device info all", help: "virtual devices", run: showDevices },
     { syntax: "clear port (stats|xstats) <port>", help: "count from 0", run: clearPort },
     { syntax: "clear fwd stats all", help: "count from 0", run: (pmd) => pmd.forwarding.clear() },
@@ -59,6 +62,17 @@ function showConfig(pmd: Pmd, args: Args): void {
     default:
       pmd.out(rxtxConfig(config, { ports: forwarding.ports(), lcores: forwarding.plan() }));
   }
+}
+
+function showLcores(pmd: Pmd): void {
+  const { arrangement } = pmd.forwarding;
+  if (arrangement === undefined) throw new PmdError("FORWARD", "Packet forwarding was never started");
+  const rows = arrangement.lcores.map(({ id, streams }) => {
+    const counts = streams.map((stream) => pmd.forwarding.counts(stream));
+    const packets = counts.reduce((sum, { rx, tx }) => sum + (arrangement.mode === "txonly" ? tx : rx), 0);
+    return { lcore: pmd.eal.lcores.get(id), usage: pmd.forwarding.usage(id), packets };
+  });
+  pmd.out(lcoreTable(rows));
 }
 
 function showDevices(pmd: Pmd): void {

@@ -25,6 +25,9 @@ export interface Config {
   portlist: number[] | null;
   topology: PortTopology;
   verbose: number;
+  /** Turns of forwarding lcores are timed; sizes of bursts are counted. */
+  recordCoreCycles: boolean;
+  recordBurstStats: boolean;
   /** Addresses of the peers that mode mac and txonly send to, by port. */
   ethPeers: Map<number, Uint8Array>;
   /** Bytes of headroom and data room of an mbuf. */
@@ -51,6 +54,8 @@ export function defaultConfig(): Config {
     portlist: null,
     topology: "paired",
     verbose: 0,
+    recordCoreCycles: false,
+    recordBurstStats: false,
     ethPeers: new Map(),
     mbufSize: 2048 + 128,
     totalMbufs: undefined,

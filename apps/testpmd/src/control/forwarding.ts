@@ -1,15 +1,17 @@
 // Forwarding: from settings and ports to streams, lcores and their tasks; start, stop, and the counts in between. One
 // arrangement at a time. Called by the console's start and stop, and by main.ts.
-import type { Eal } from "@emudev/eal";
+import { type Eal, type LcoreUsage, lcoreUsage, recordCoreCycles } from "@emudev/eal";
 import type { DataPort, EthDev, EthStats } from "@emudev/ethdev";
 import type { Mempool } from "@emudev/shm";
 import { PmdError } from "../errors.ts";
 import { FWD_MODES } from "../fwd/modes.ts";
 import type { FwdTask, QueueRef, StreamTask } from "../fwd/task.ts";
 import {
+  BURST_MAX,
   FWD_BLOCK_BYTES,
   FWD_BURST,
   FWD_LIVE,
+  FWD_RECORD_BURSTS,
   FWD_RETRY,
   FWD_VERBOSE,
   STREAM_BYTES,
@@ -21,9 +23,11 @@ import {
   STREAM_NOMBUF,
   STREAM_RETRIES,
   STREAM_RX,
+  STREAM_RX_BURSTS,
   STREAM_SEG_LEN,
   STREAM_SEGS,
   STREAM_TX,
+  STREAM_TX_BURSTS,
 } from "../layout/stream.ts";
 import { TRACE_BYTES } from "../layout/trace.ts";
 import { type Config, ethPeer } from "./config.ts";
@@ -64,6 +68,8 @@ export class Forwarding {
   readonly #block: number;
   readonly #traces = new Map<number, number>();
   readonly #bases = new Map<number, StreamCounts>();
+  readonly #burstBases = new Map<number, Float64Array>();
+  readonly #usageBases = new Map<number, LcoreUsage>();
   #arrangement: Arrangement | undefined;
   #running: Promise<unknown> | undefined;
   /** Called when an lcore's function failed; forwarding has stopped then. */
@@ -99,6 +105,8 @@ export class Forwarding {
     set(FWD_BURST, this.#config.burst);
     set(FWD_VERBOSE, this.#config.verbose);
     set(FWD_RETRY, this.#config.retry ? 1 : 0);
+    set(FWD_RECORD_BURSTS, this.#config.recordBurstStats ? 1 : 0);
+    recordCoreCycles(this.#eal.arena, this.#eal.lcores.workers, this.#config.recordCoreCycles);
   }
 
   /** The ports that would forward: those of the list, or all. */
@@ -127,6 +135,7 @@ export class Forwarding {
     const arrangement = this.#arrange();
     this.#arrangement = arrangement;
     this.apply();
+    this.#countUsageFromHere();
     for (const dev of arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
     const pool = this.#ports.pool();
     const tasks = arrangement.lcores.map((lcore) => this.#launch(lcore, pool, txFirst));
@@ -172,8 +181,37 @@ export class Forwarding {
   clear(): void {
     if (this.#arrangement === undefined) return;
     for (const dev of this.#arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
+    this.#countUsageFromHere();
     for (const { streams } of this.#arrangement.lcores)
-      for (const stream of streams) this.#bases.set(stream.off, this.#read(stream));
+      for (const stream of streams) {
+        this.#bases.set(stream.off, this.#read(stream));
+        for (const at of [stream.off + STREAM_RX_BURSTS, stream.off + STREAM_TX_BURSTS])
+          this.#burstBases.set(at, this.#burstWords(at).slice());
+      }
+  }
+
+  /** What an lcore did since forwarding began, or since `clear`. */
+  usage(lcoreId: number): LcoreUsage {
+    const usage = lcoreUsage(this.#eal.arena, this.#eal.lcores.get(lcoreId));
+    const base = this.#usageBases.get(lcoreId);
+    if (base !== undefined) for (const key of Object.keys(usage) as (keyof LcoreUsage)[]) usage[key] -= base[key];
+    return usage;
+  }
+
+  /** How many bursts of 0, 1, 2, ... packets a stream received, or had accepted, while that was recorded. */
+  bursts({ off }: FwdStream, side: "rx" | "tx"): number[] {
+    const at = off + (side === "rx" ? STREAM_RX_BURSTS : STREAM_TX_BURSTS);
+    const base = this.#burstBases.get(at);
+    return [...this.#burstWords(at)].map((count, size) => count - (base?.[size] ?? 0));
+  }
+
+  #burstWords(at: number): Float64Array {
+    return this.#eal.arena.f64.subarray(at >>> 3, (at >>> 3) + BURST_MAX + 1);
+  }
+
+  #countUsageFromHere(): void {
+    for (const { id } of this.#arrangement!.lcores)
+      this.#usageBases.set(id, lcoreUsage(this.#eal.arena, this.#eal.lcores.get(id)));
   }
 
   #read({ off }: FwdStream): StreamCounts {
@@ -217,6 +255,7 @@ export class Forwarding {
     const plan = this.plan();
     const count = plan.reduce((sum, { streams }) => sum + streams.length, 0);
     this.#bases.clear();
+    this.#burstBases.clear();
     if (arena.memzoneLookup(STREAMS_ZONE) !== undefined) arena.memzoneFree(STREAMS_ZONE);
     let { off } = arena.memzoneReserve(STREAMS_ZONE, count * STREAM_BYTES);
     const lcores = plan.map(({ id, streams }) => ({

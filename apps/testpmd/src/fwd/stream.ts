@@ -5,6 +5,7 @@ import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { type ShmKernels, shmKernels } from "@emudev/shm/data";
 import {
   FWD_BURST,
+  FWD_RECORD_BURSTS,
   FWD_RETRY,
   FWD_VERBOSE,
   STREAM_CONSUMED,
@@ -13,7 +14,9 @@ import {
   STREAM_PKTS,
   STREAM_RETRIES,
   STREAM_RX,
+  STREAM_RX_BURSTS,
   STREAM_TX,
+  STREAM_TX_BURSTS,
 } from "../layout/stream.ts";
 import { type FwdKernels, fwdKernels } from "./kernels.ts";
 import type { FwdTask, StreamTask } from "./task.ts";
@@ -41,6 +44,7 @@ export class Stream {
   readonly #burstWord: number;
   readonly #verboseWord: number;
   readonly #retryWord: number;
+  readonly #recordWord: number;
 
   constructor(env: LcoreEnv, task: FwdTask, stream: StreamTask, rx: RxQueue, tx: TxQueue) {
     this.off = stream.off;
@@ -57,6 +61,7 @@ export class Stream {
     this.#trace = new Trace(env.arena, task.trace);
     this.#burstWord = (task.block + FWD_BURST) >>> 2;
     this.#verboseWord = (task.block + FWD_VERBOSE) >>> 2;
+    this.#recordWord = (task.block + FWD_RECORD_BURSTS) >>> 2;
     this.#retryWord = (task.block + FWD_RETRY) >>> 2;
   }
 
@@ -68,6 +73,7 @@ export class Stream {
   /** Takes a burst from the receive queue into `pkts`; they are this lcore's now. */
   receive(): number {
     const n = this.#rx.burst(this.pkts, this.#u32[this.#burstWord]!);
+    if (this.#u32[this.#recordWord] !== 0) this.#count(STREAM_RX_BURSTS + (n << 3), 1);
     if (n === 0) return 0;
     this.#count(STREAM_RX, n);
     if ((this.#u32[this.#verboseWord]! & TRACE_RX) !== 0) this.#trace.burst(this.pkts, n, this.#task.rx!, 0);
@@ -89,6 +95,7 @@ export class Stream {
       }
     }
     this.#count(STREAM_TX, sent);
+    if (this.#u32[this.#recordWord] !== 0) this.#count(STREAM_TX_BURSTS + (sent << 3), 1);
     return sent;
   }
 

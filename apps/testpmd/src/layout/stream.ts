@@ -7,6 +7,8 @@ export const FWD_VERBOSE = 4; // u32: 1 = received packets are traced, 2 = sent 
 export const FWD_RETRY = 8; // u32: 1 = packets that were not accepted are offered again
 export const FWD_LIVE = 12; // i32 atomic: lcores that poll
 
+export const FWD_RECORD_BURSTS = 16; // u32: 1 = the sizes of bursts are counted
+
 export const BURST_MAX = 512;
 export const SEGS_MAX = 8; // segments of a packet that txonly makes
 
@@ -24,4 +26,6 @@ export const STREAM_HEAD = 128; // the packet's first bytes, the rest is zero
 export const STREAM_HEAD_MAX = 128;
 export const STREAM_PKTS = 256; // u32[BURST_MAX] mbufs of the burst
 export const STREAM_MORE = 2304; // u32[BURST_MAX] mbufs of a further segment
-export const STREAM_BYTES = 4352;
+export const STREAM_RX_BURSTS = 4352; // f64[BURST_MAX + 1]: bursts received of 0, 1, 2, ... packets
+export const STREAM_TX_BURSTS = 8456; // f64[BURST_MAX + 1]: bursts accepted
+export const STREAM_BYTES = 12560;

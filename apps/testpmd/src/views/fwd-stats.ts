@@ -3,6 +3,7 @@
 import type { EthStats } from "@emudev/ethdev";
 import type { Arrangement, Forwarding, FwdStream, StreamCounts } from "../control/forwarding.ts";
 import { field } from "./format.ts";
+import { burstLine, cyclesLine } from "./usage.ts";
 
 const PORT_BORDER = "----------------------";
 const ACCUMULATED_BORDER = "+++++++++++++++";
@@ -15,7 +16,11 @@ export function fwdStats(forwarding: Forwarding, arrangement: Arrangement): stri
   const sum = { rx: 0, rxDropped: 0, tx: 0, txDropped: 0, nombuf: 0 };
   for (const dev of arrangement.ports) {
     const { stats, txDropped } = forwarding.portStats(dev);
-    parts.push(portFwdStats(dev.portId, stats, txDropped));
+    const bursts = {
+      rx: burstsOf(forwarding, streams, dev.portId, "rx"),
+      tx: burstsOf(forwarding, streams, dev.portId, "tx"),
+    };
+    parts.push(portFwdStats(dev.portId, stats, txDropped, bursts));
     sum.rx += stats.ipackets;
     sum.rxDropped += stats.imissed;
     sum.tx += stats.opackets;
@@ -33,10 +38,34 @@ export function fwdStats(forwarding: Forwarding, arrangement: Arrangement): stri
       "",
     ].join("\n"),
   );
+  parts.push(cycles(forwarding, arrangement, sum));
   return parts.join("");
 }
 
-function portFwdStats(portId: number, stats: EthStats, txDropped: number): string {
+function cycles(forwarding: Forwarding, { lcores, mode }: Arrangement, sum: { rx: number; tx: number }): string {
+  const busyNs = lcores.reduce((total, { id }) => total + forwarding.usage(id).busyNs, 0);
+  const packets = mode === "txonly" ? sum.tx : sum.rx;
+  return busyNs > 0 && packets > 0 ? cyclesLine(mode, busyNs, packets) : "";
+}
+
+/** Sizes of the bursts of a port's streams, summed. */
+function burstsOf(
+  forwarding: Forwarding,
+  streams: readonly FwdStream[],
+  portId: number,
+  side: "rx" | "tx",
+): readonly number[] {
+  const own = streams.filter((stream) => (side === "rx" ? stream.rxPort : stream.txPort) === portId);
+  const counts = own.map((stream) => forwarding.bursts(stream, side));
+  return (counts[0] ?? []).map((_, size) => counts.reduce((sum, count) => sum + count[size]!, 0));
+}
+
+function portFwdStats(
+  portId: number,
+  stats: EthStats,
+  txDropped: number,
+  bursts: { rx: readonly number[]; tx: readonly number[] },
+): string {
   const errors = [`  ${field("RX-error: ", stats.ierrors)}`, `  ${field("RX-nombufs: ", stats.rx_nombuf, 14)}`];
   return [
     "",
@@ -44,6 +73,9 @@ function portFwdStats(portId: number, stats: EthStats, txDropped: number): strin
     line("RX", stats.ipackets, stats.imissed),
     ...(stats.ierrors + stats.rx_nombuf > 0 ? errors : []),
     line("TX", stats.opackets, txDropped),
+    ...[burstLine("RX", bursts.rx), burstLine("TX", bursts.tx)]
+      .filter((text) => text !== "")
+      .map((text) => text.trimEnd()),
     `  ${PORT_BORDER}--------------------------------${PORT_BORDER}`,
     "",
   ].join("\n");

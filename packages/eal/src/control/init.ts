@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { closeFd, getAffinity } from "@emudev/linux";
 import { Arena, Qsbr } from "@emudev/shm";
 import { EalError } from "../errors.ts";
+import { cyclesOf } from "./cpu-clock.ts";
+import { lcoreUsage, setPollMode } from "./lcore-usage.ts";
 import { Lcores } from "./lcores.ts";
 import { type Logger, Logs } from "./log.ts";
 import { type EalOptions, parseEalArgs } from "./options.ts";
@@ -84,6 +86,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
     const qsbr = Qsbr.create(arena, "eal_qsbr");
     const lcores = new Lcores(arena, qsbr, options.lcores, options.mainLcore, log);
     undo.push(() => lcores.close());
+    setPollMode(arena, lcores.workers, options.pollMode);
     const telemetry = new Telemetry(log);
     const vdev = new VdevBus(() => made, log);
     for (const driver of opts.drivers) vdev.register(driver);
@@ -172,6 +175,19 @@ function registerTelemetry(made: Eal, argv: readonly string[]): void {
     const role = lcore.id === options.mainLcore ? "RTE" : "RTE_WORKER";
     return { lcore_id: lcore.id, role, state: lcore.state, cpuset: lcore.cpus };
   });
+  telemetry.register(
+    "/eal/lcore/usage",
+    "Returns lcore cycles usage, of lcores whose turns are timed. Takes no parameters",
+    () => {
+      const timed = lcores.workers.map((lcore) => ({ lcore, usage: lcoreUsage(made.arena, lcore) }));
+      const shown = timed.filter(({ usage }) => usage.timedNs > 0);
+      return {
+        lcore_ids: shown.map(({ lcore }) => lcore.id),
+        total_cycles: shown.map(({ usage }) => cyclesOf(usage.timedNs)),
+        busy_cycles: shown.map(({ usage }) => cyclesOf(usage.busyNs)),
+      };
+    },
+  );
   telemetry.register("/eal/vdev_list", "List of virtual devices. Takes no parameters", () =>
     vdev.devices().map(({ name }) => name),
   );

@@ -4,6 +4,7 @@
 import yargs from "yargs";
 import { EalError } from "../errors.ts";
 import { formatSet, type LcoreSpec, parseCoremask, parseLcores } from "./lcore-list.ts";
+import { POLL_MODES, type PollMode } from "./lcore-usage.ts";
 import { type LogRule, parseLogRule } from "./log.ts";
 
 export interface EalOptions {
@@ -17,6 +18,7 @@ export interface EalOptions {
   /** Bytes of the arena's own part, undefined = the arena's default. */
   ownBytes: number | undefined;
   logRules: LogRule[];
+  pollMode: PollMode;
   /** Options that were accepted without effect: option and why. */
   ignored: { option: string; why: string }[];
 }
@@ -84,6 +86,7 @@ export function parseEalArgs(
       telemetry: args["no-telemetry"] !== true,
       ownBytes: readMemory(args.m as string | undefined),
       logRules: list(args["log-level"]).map(parseLogRule),
+      pollMode: readPollMode(single(args, "poll-mode")),
       ignored: readOthers(args),
     },
     appArgs: end < 0 ? [] : argv.slice(end + 1),
@@ -140,6 +143,11 @@ function ealYargs(program: string) {
     .option("m", { alias: "memory-size", type: "string", requiresArg: true, describe: "MiB of packet memory" })
     .option("log-level", { type: "string", requiresArg: true, describe: "level, or pattern:level (repeatable)" })
     .option("proc-type", { type: "string", requiresArg: true, describe: "primary is the only one" })
+    .option("poll-mode", {
+      type: "string",
+      requiresArg: true,
+      describe: `what lcores do with nothing to do: ${POLL_MODES.join(", ")} (adaptive)`,
+    })
     .option("no-telemetry", { type: "boolean", describe: "no telemetry socket" })
     .option("telemetry", { type: "boolean", describe: "telemetry socket (the default)" })
     .option("version", { alias: "v", type: "boolean", describe: "print the version" })
@@ -161,6 +169,7 @@ function parseStrictly(parser: ReturnType<typeof ealYargs>, argv: string[]): Arg
     wrong = message ?? error?.message ?? "wrong arguments";
   };
   const args = parser.fail(refuse).parseSync(argv) as Args & { _: unknown[] };
+  wrong = wrong.replace(/^Unknown arguments?: /, (text) => `${text}--`).replaceAll(", ", ", --");
   if (wrong === "" && args._.length > 0) wrong = `Unexpected argument: ${args._.join(" ")}`;
   if (wrong === "") return args;
   const hint = wrong.startsWith("Unknown") ? "; an application's options stand after --" : "";
@@ -204,6 +213,12 @@ function readPrefix(prefix: string): string {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(prefix))
     throw new EalError("ARG", `--file-prefix '${prefix}': expected up to 64 letters, digits, '.', '_' or '-'`);
   return prefix;
+}
+
+function readPollMode(text: string | undefined): PollMode {
+  const mode = POLL_MODES.find((name) => name === (text ?? "adaptive"));
+  if (mode === undefined) throw new EalError("ARG", `--poll-mode ${text}: expected one of ${POLL_MODES.join(", ")}`);
+  return mode;
 }
 
 function readMemory(text: string | undefined): number | undefined {

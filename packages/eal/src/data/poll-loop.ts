@@ -1,20 +1,28 @@
 // The loop of a polling lcore. A busy turn costs a load of the stop word and a quiescent report; the clock is read only while
-// idle. After 100 us without a packet the lcore naps on its wake word, 50 us doubling to 1 ms, never past env.deadlineUs;
-// a packet or a wake-up starts the back-off anew. While it naps it is offline to QSBR, so nobody waits for it.
+// idle, unless turns are timed. After 100 us without a packet the lcore naps on its wake word, never past env.deadlineUs:
+// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 10 ms at once, since an
+// event ends it; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
 import {
   LCORE_BUSY_LOOPS,
+  LCORE_BUSY_NS,
   LCORE_LOOPS,
   LCORE_NAP_US,
   LCORE_NAPPING,
   LCORE_NAPS,
+  LCORE_POLL_MODE,
+  LCORE_RECORD,
   LCORE_STOP,
+  LCORE_TIMED_NS,
   LCORE_WAKE,
+  POLL_BUSY,
+  POLL_INTERRUPT,
 } from "../layout/lcore.ts";
 import type { LcoreEnv } from "./env.ts";
 
 const IDLE_US = 100; // empty for so long before the first nap
 const NAP_FIRST_US = 50;
 const NAP_LAST_US = 1000;
+const NAP_INTERRUPT_US = 10_000; // an event ends it; else this bounds how late a source without events is seen
 const NAP_LEAST_US = 5; // a deadline nearer than this is polled for
 const CLOCK_EVERY = 16; // empty turns between two looks at the clock, a power of two
 const FLUSH_EVERY = 1024; // turns between two updates of the counters, a power of two
@@ -26,7 +34,8 @@ const FLUSH_EVERY = 1024; // turns between two updates of the counters, a power 
  */
 export function pollLoop(env: LcoreEnv, turn: () => number): void {
   const { arena, qsbr, index, off } = env;
-  const { i32 } = arena;
+  const { i32, u32 } = arena;
+  const modeWord = (off + LCORE_POLL_MODE) >>> 2;
   const stopWord = (off + LCORE_STOP) >>> 2;
   const wakeWord = (off + LCORE_WAKE) >>> 2;
   const counters = new LoopCounters(env);
@@ -43,6 +52,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number): void {
       const moved = turn();
       qsbr.quiescent(index);
       counters.count(moved);
+      if (counters.timed) counters.time(moved, env.nowUs());
       if (moved !== 0) {
         idleTurns = 0;
         napUs = NAP_FIRST_US;
@@ -59,7 +69,9 @@ export function pollLoop(env: LcoreEnv, turn: () => number): void {
         ready = true;
         continue;
       }
-      const wanted = Math.min(napUs, env.deadlineUs - now);
+      const mode = u32[modeWord]!;
+      const longest = mode === POLL_BUSY ? 0 : mode === POLL_INTERRUPT ? NAP_INTERRUPT_US : napUs;
+      const wanted = Math.min(longest, env.deadlineUs - now);
       if (wanted < NAP_LEAST_US) continue;
       if (nap(env, wakeWord, seen, wanted, now, counters)) {
         napUs = Math.min(napUs * 2, NAP_LAST_US);
@@ -86,7 +98,8 @@ function nap(env: LcoreEnv, word: number, seen: number, us: number, now: number,
   const outcome = Atomics.wait(arena.i32, word, seen, us / 1000);
   Atomics.store(arena.i32, napping, 0);
   qsbr.online(index);
-  counters.napped(env.nowUs() - now);
+  const awake = env.nowUs();
+  counters.napped(awake - now, awake);
   return outcome === "timed-out";
 }
 
@@ -98,15 +111,23 @@ class LoopCounters {
   #busy: number;
   #naps: number;
   #napUs: number;
+  #timedNs: number;
+  #busyNs: number;
+  #last = 0; // end of the last timed turn or nap
   #pending = 0;
+  /** Whether turns are timed at the moment. */
+  timed = false;
 
   constructor({ arena, off }: LcoreEnv) {
     this.#u32 = arena.u32;
     this.#base = off >>> 2;
+    this.#timedNs = arena.counter(off + LCORE_TIMED_NS);
+    this.#busyNs = arena.counter(off + LCORE_BUSY_NS);
     this.#loops = arena.counter(off + LCORE_LOOPS);
     this.#busy = arena.counter(off + LCORE_BUSY_LOOPS);
     this.#naps = arena.counter(off + LCORE_NAPS);
     this.#napUs = arena.counter(off + LCORE_NAP_US);
+    this.flush();
   }
 
   count(moved: number): void {
@@ -115,13 +136,27 @@ class LoopCounters {
     if ((++this.#pending & (FLUSH_EVERY - 1)) === 0) this.flush();
   }
 
-  napped(us: number): void {
+  /** A turn has ended. */
+  time(moved: number, nowUs: number): void {
+    const ns = this.#last === 0 ? 0 : (nowUs - this.#last) * 1000;
+    this.#last = nowUs;
+    this.#timedNs += ns;
+    if (moved !== 0) this.#busyNs += ns;
+  }
+
+  napped(us: number, nowUs: number): void {
     this.#naps++;
     this.#napUs += us;
+    if (this.timed) this.time(0, nowUs);
     this.flush();
   }
 
   flush(): void {
+    const timed = this.#u32[this.#base + (LCORE_RECORD >>> 2)] !== 0;
+    if (!timed) this.#last = 0;
+    this.timed = timed;
+    this.#store(LCORE_TIMED_NS, Math.floor(this.#timedNs));
+    this.#store(LCORE_BUSY_NS, Math.floor(this.#busyNs));
     this.#store(LCORE_LOOPS, this.#loops);
     this.#store(LCORE_BUSY_LOOPS, this.#busy);
     this.#store(LCORE_NAPS, this.#naps);
