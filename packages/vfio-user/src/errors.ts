@@ -15,6 +15,8 @@ export type VfioUserErrorCode =
   | "VFU_PROTOCOL"
   /** The socket address is taken, missing, or cannot be used. */
   | "VFU_ADDRESS"
+  /** A device's change of state failed half-way: it is in state "error" until it is reset. */
+  | "VFU_STATE_LOST"
   /** Called in the wrong state: started twice, information set after start, unknown socket or device id. */
   | "VFU_STATE"
   /** A value of the caller that can never work. */
@@ -36,6 +38,11 @@ export class VfioUserError extends Error {
 /** What a device callback throws to have its command answered with `errno`. */
 export function refusal(errno: number, message: string): VfioUserError {
   return new VfioUserError("VFU_REFUSED", errno, message);
+}
+
+/** What MigrationOps.setState throws when the device is in neither the old state nor the new one. */
+export function stateLost(errno: number, message: string): VfioUserError {
+  return new VfioUserError("VFU_STATE_LOST", errno, message);
 }
 
 /** Why a connection is ended by us: the peer broke a rule or a bound. */

@@ -23,18 +23,21 @@ export {
   VfioUserClient,
 } from "./client/client.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
-export { errnoOf, refusal, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
+export { errnoOf, refusal, stateLost, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
 export { PciConfig } from "./pci/config.ts";
 export * as pci from "./pci/registers.ts";
 export type { BarSpec, MsixSpec, PciConfigSpec, PcieSpec } from "./pci/spec.ts";
 export type { PeerRule } from "./server/admission.ts";
 export type {
   ClientInfo,
+  DeviceState,
+  DirtyLogOps,
   DmaMode,
   DmaRegion,
   IoFd,
   IoFdType,
   IrqSpec,
+  MigrationOps,
   RegionMmap,
   RegionSpec,
   ResetReason,

@@ -5,7 +5,7 @@
 import { closeFd } from "@emudev/linux";
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
-import type { DmaMode, IoFd } from "../server/device.ts";
+import type { DeviceState, DmaMode, IoFd } from "../server/device.ts";
 import { COMMAND, commandName, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
 import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, regionInfo, setIrqs } from "../wire/index.ts";
 import type { Capabilities } from "../wire/version.ts";
@@ -252,6 +252,44 @@ export class VfioUserClient {
       if (options.posted) await this.#channel.post(COMMAND.REGION_WRITE, body);
       else await this.#channel.request(COMMAND.REGION_WRITE, body);
     }
+  }
+
+  /** MIGRATION_FLAG bits; 0: the device cannot be migrated. */
+  async migrationInfo(): Promise<number> {
+    return 0;
+  }
+
+  async getDeviceState(): Promise<DeviceState> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  }
+
+  /** Resolves when the device is in that state. */
+  async setDeviceState(_state: DeviceState): Promise<void> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  }
+
+  /** Up to `max` bytes of device state; fewer than asked for: the end of the data, for now. */
+  async migDataRead(_max: number): Promise<Uint8Array> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "MIG_DATA_READ is not there yet");
+  }
+
+  /** Device state, of any length: what the server does not take at once goes in parts. */
+  async migDataWrite(_data: Uint8Array): Promise<void> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "MIG_DATA_WRITE is not there yet");
+  }
+
+  /** Has the device note the pages that it writes; no range: all memory. Resolves to the page size that it notes by. */
+  async dirtyLogStart(_ranges: readonly { iova: bigint; size: bigint }[], _pageSize: number): Promise<number> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  }
+
+  async dirtyLogStop(): Promise<void> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  }
+
+  /** A bit per page of a mapped region that was written since the last report, the lowest address in bit 0 of byte 0. */
+  async dirtyLogReport(_iova: bigint, _size: bigint, _pageSize: number): Promise<Uint8Array> {
+    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
   }
 
   /** DEVICE_RESET, which may take longer than other commands: `timeoutMs` 0 waits for ever. */

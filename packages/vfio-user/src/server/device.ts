@@ -78,6 +78,45 @@ export interface ClientInfo {
   capabilities: Capabilities;
 }
 
+/** VFIO's device states (linux/vfio.h, enum vfio_device_mig_state). "error" is left by a reset alone. */
+export type DeviceState =
+  | "error"
+  | "stop"
+  | "running"
+  | "stopCopy"
+  | "resuming"
+  | "runningP2p"
+  | "preCopy"
+  | "preCopyP2p";
+
+/** A device that can be moved to another process. Its state is one stream of bytes, from `save` to `load`. */
+export interface MigrationOps {
+  /** MIGRATION_FLAG bits: the states that the device has besides stop, running, resuming and error. */
+  flags: number;
+  /**
+   * One arc at a time; the server walks the shortest path (migration-states.ts). Resolve when the state is in effect: in
+   * "stop" the device touches no memory and raises no interrupt. When it throws, the device has stayed where it was;
+   * `stateLost` (errors.ts), or an error that is no refusal, says that it is in "error" now. From "resuming" to "stop": the data is complete; refuse
+   * what is not valid. After DEVICE_RESET, and for every new client, the state is "running".
+   */
+  setState(state: DeviceState): void | Promise<void>;
+  /** Up to `max` bytes of the state, in "preCopy", "preCopyP2p" and "stopCopy"; empty is the end of the data, for now. */
+  save(max: number): Uint8Array | Promise<Uint8Array>;
+  /** In "resuming": the next piece, the callback's to keep. */
+  load(data: Uint8Array): void | Promise<void>;
+}
+
+/** A device that writes to its client's memory by itself and can tell where. */
+export interface DirtyLogOps {
+  /** Bitmap of the page sizes that it can log by: bit 12 is 4096 bytes. */
+  pageSizes: bigint;
+  /** No range: all memory. The ranges are page-aligned and ascending. */
+  start(ranges: readonly { iova: bigint; size: bigint }[], pageSize: number): Result;
+  stop(): Result;
+  /** Sets bit n of `bitmap` (zeroed) for each page n from `iova` that was written since the last report, and forgets it. */
+  report(iova: bigint, size: bigint, pageSize: number, bitmap: Uint8Array): Result;
+}
+
 export type ResetReason = "reset" | "flr" | "disconnect";
 type Result = void | Promise<void>;
 
@@ -107,6 +146,10 @@ export interface VfioUserDevice {
   maskIrqs?(index: number, start: number, count: number, masked: boolean): Result;
   /** "reset": DEVICE_RESET; "disconnect": the client left, its maps and interrupts are gone already. */
   reset(reason: ResetReason): Result;
+  /** Offered to clients as feature MIGRATION. */
+  migration?: MigrationOps;
+  /** Offered to clients as features DMA_LOGGING_*. */
+  dirtyLog?: DirtyLogOps;
   /** A client has been accepted; no command of it has been served yet. */
   connected?(client: ClientInfo): void;
   /** The client has left and nothing of it runs any more; its maps and interrupts are still there. */

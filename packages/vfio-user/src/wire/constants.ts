@@ -63,6 +63,9 @@ export const UNMAP_FLAG = { GET_DIRTY_BITMAP: 1, ALL: 2 } as const;
 export const IRQ_FLAG = { EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 } as const;
 export const IRQ_SET = { DATA_NONE: 1, DATA_BOOL: 2, DATA_EVENTFD: 4, MASK: 8, UNMASK: 16, TRIGGER: 32 } as const;
 
+/** What a device's migration can do (VFIO_MIGRATION_*). */
+export const MIGRATION_FLAG = { STOP_COPY: 1, P2P: 2, PRE_COPY: 4 } as const;
+
 /** Region indexes of a PCI device. */
 export const PCI_REGION = { BAR0: 0, BAR5: 5, ROM: 6, CONFIG: 7, VGA: 8, COUNT: 9 } as const;
 /** Interrupt indexes of a PCI device. */
