@@ -27,7 +27,7 @@ export class Pmd {
   /** The application is about to end: no further command is run. */
   quitting = false;
   #ended: Promise<void> | undefined;
-  readonly #tracing: NodeJS.Timeout;
+  #tracing: NodeJS.Timeout | undefined;
   #lost = 0;
 
   constructor(eal: Eal, config: Config, out: (text: string) => void) {
@@ -37,7 +37,6 @@ export class Pmd {
     this.ports = new Ports(eal, config, out);
     this.forwarding = new Forwarding(eal, config, this.ports);
     this.forwarding.onFailure = (error) => this.out(`\nForwarding failed: ${error.message}\n`);
-    this.#tracing = setInterval(() => this.#trace(), TRACE_MS).unref();
   }
 
   /** Starts every port. A port that cannot be started is an error. */
@@ -66,6 +65,15 @@ export class Pmd {
     this.#trace();
     this.showFwdStats();
     this.out("\nDone.\n");
+  }
+
+  /** What lcores print: 1 received, 2 sent packets, 3 both, 0 none. */
+  setVerbose(level: number): void {
+    this.config.verbose = level;
+    this.forwarding.apply();
+    clearInterval(this.#tracing);
+    this.#trace();
+    this.#tracing = level === 0 ? undefined : setInterval(() => this.#trace(), TRACE_MS).unref();
   }
 
   showFwdStats(): void {

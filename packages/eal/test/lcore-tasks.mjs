@@ -7,13 +7,17 @@ import { getAffinity } from "@emudev/linux";
 export function main(env, arg) {
   const word = arg.word >>> 2;
   const { i32 } = env.arena;
-  pollLoop(env, () => {
-    Atomics.add(i32, word + 1, 1);
-    if (arg.deadlineUs !== undefined) env.deadlineUs = env.nowUs() + arg.deadlineUs;
-    if (Atomics.load(i32, word) <= 0) return 0;
-    Atomics.sub(i32, word, 1);
-    return 1;
-  });
+  pollLoop(
+    env,
+    () => {
+      Atomics.add(i32, word + 1, 1);
+      if (arg.deadlineUs !== undefined) env.deadlineUs = env.nowUs() + arg.deadlineUs;
+      if (Atomics.load(i32, word) <= 0) return 0;
+      Atomics.sub(i32, word, 1);
+      return 1;
+    },
+    () => arg.announced === true,
+  );
   return { id: env.id, index: env.index, affinity: getAffinity(), thread: readlinkSync("/proc/thread-self") };
 }
 

@@ -108,7 +108,7 @@ describe("lcores", () => {
   it("naps in adaptive and interrupt mode, never in busy mode, and changes while it runs", async () => {
     const { lcores, arena } = env;
     const lcore = lcores.get(1);
-    const done = lcores.launch(1, { module, arg: { word } });
+    const done = lcores.launch(1, { module, arg: { word, announced: true } });
     setPollMode(arena, lcores.workers, "busy");
     await until(() => !napping(1));
     const { naps, loops } = lcoreUsage(arena, lcore);
@@ -119,7 +119,7 @@ describe("lcores", () => {
     const before = load(1);
     lcores.wake(1);
     await until(() => load(1) > before);
-    await until(() => lcoreUsage(arena, lcore).napUs / lcoreUsage(arena, lcore).naps > 1500); // naps of 10 ms
+    await until(() => lcoreUsage(arena, lcore).napUs / lcoreUsage(arena, lcore).naps > 1500); // longer than adaptive ones
     setPollMode(arena, lcores.workers, "adaptive");
     lcores.stop(1);
     await done;

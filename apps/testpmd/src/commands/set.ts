@@ -82,8 +82,7 @@ function setVerbose(pmd: Pmd, args: Args): void {
   const level = args.level as number;
   if (level > 3) throw new PmdError("COMMAND", "Verbose levels are 0 to 3");
   pmd.out(`Change verbose level from ${pmd.config.verbose} to ${level}\n`);
-  pmd.config.verbose = level;
-  pmd.forwarding.apply();
+  pmd.setVerbose(level);
 }
 
 function setRecord(pmd: Pmd, args: Args): void {

@@ -31,7 +31,8 @@ export async function main(env: LcoreEnv, task: FwdTask): Promise<void> {
   };
   try {
     if (task.txFirst === 0) go();
-    pollLoop(env, task.txFirst === 0 ? turn : after(task.txFirst, together(streams.map(txonly)), go, turn));
+    const turns = task.txFirst === 0 ? turn : after(task.txFirst, together(streams.map(txonly)), go, turn);
+    pollLoop(env, turns, () => streams.every((stream) => stream.announced()));
   } finally {
     if (counted) Atomics.sub(env.arena.i32, live, 1);
   }

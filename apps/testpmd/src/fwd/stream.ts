@@ -99,6 +99,11 @@ export class Stream {
     return sent;
   }
 
+  /** Whether the next packet wakes the lcore. */
+  announced(): boolean {
+    return this.#rx.announced?.() === true;
+  }
+
   /** A turn without packets to send: lets the driver finish what it holds back. */
   flush(): void {
     this.#tx.flush?.();

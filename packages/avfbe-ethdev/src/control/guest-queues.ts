@@ -5,7 +5,7 @@
 import { emuGetDbInfo, emuGetMemTable, emuGetQueueInfo, Vector } from "@emudev/emudev";
 import type { Qsbr } from "@emudev/shm";
 import { GQ_HEAD, GQ_VECTOR, GQ_WANT_BOUNCE } from "../layout/guest-queue.ts";
-import { RXQ_ACTIVE, TXQ_GUEST } from "../layout/port-queue.ts";
+import { RXQ_ACTIVE, RXQ_POLLED, TXQ_GUEST } from "../layout/port-queue.ts";
 import { RxBounce } from "./bounce-rx.ts";
 import { TxBounce } from "./bounce-tx.ts";
 import { type GuestContext, GuestQueue, stateBytes } from "./guest-queue.ts";
@@ -155,9 +155,17 @@ export class GuestQueues {
   /** Tells the port's queues whom they serve. */
   publish(): void {
     const active = this.#portRx.map(() => 0);
-    for (const queue of this.tx)
-      if (queue.published && active.length > 0) active[queue.pair % active.length]! |= 1 << queue.pair;
-    for (const [i, off] of this.#portRx.entries()) this.#store(off + RXQ_ACTIVE, active[i]!);
+    const polled = this.#portRx.map(() => 0);
+    for (const queue of this.tx) {
+      if (!queue.published || active.length === 0) continue;
+      active[queue.pair % active.length]! |= 1 << queue.pair;
+      // What bounces comes from our own main thread, without an event.
+      if (queue.doorbellFd < 0 || queue.bounce !== null) polled[queue.pair % active.length]! |= 1 << queue.pair;
+    }
+    for (const [i, off] of this.#portRx.entries()) {
+      this.#store(off + RXQ_POLLED, polled[i]!);
+      this.#store(off + RXQ_ACTIVE, active[i]!);
+    }
     const enabled = this.rx.filter((queue) => queue.published);
     for (const [i, off] of this.#portTx.entries()) {
       const own = this.rx[i];

@@ -48,6 +48,7 @@ export class AvfbePort implements EthDevOps {
   readonly #filter: FilterTable;
   readonly #stats: GuestStats;
   readonly #doorbells: DoorbellWatch;
+  readonly #wake: () => void;
   readonly #channel: EmuDevEventChannel;
   readonly #receiver: EventReceiver;
   /** The guest's queues, for tests and housekeeping. */
@@ -105,9 +106,10 @@ export class AvfbePort implements EthDevOps {
     });
     const offs = (queues: readonly { off: number }[]): number[] => queues.map((queue) => queue.off);
     this.#stats = new GuestStats(arena, name, offs(this.queues.rx), offs(this.queues.tx));
-    this.#doorbells = new DoorbellWatch(() => {
+    this.#wake = () => {
       for (const { id, state } of eal.lcores.workers) if (state === "running") eal.lcores.wake(id);
-    });
+    };
+    this.#doorbells = new DoorbellWatch(this.#wake);
     this.#channel = eventChannelCreate(arena, `${name}.events`);
     this.#receiver = new EventReceiver(this.#channel, (type, arg) => this.#onEvent(type, arg), devId);
   }
@@ -270,6 +272,7 @@ export class AvfbePort implements EthDevOps {
       this.#log.info(`${this.#name}: link ${up ? "up" : "down"}`);
       this.onLinkChange();
     }
+    this.#wake(); // lcores that wait for events look at what there is now
     this.#doorbells.follow(this.#started ? this.queues.doorbellFds() : new Set());
     if (this.queues.active && !this.#closed) {
       this.#timer ??= setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS);

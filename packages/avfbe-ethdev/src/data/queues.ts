@@ -5,7 +5,7 @@ import type { LcoreEnv } from "@emudev/eal/data";
 import { fireVector, pollHeld } from "@emudev/emudev/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { GQ_VECTOR, GTX_BYTES } from "../layout/guest-queue.ts";
-import { RXQ_FIRE, RXQ_GUESTS, TXQ_FIRE, TXQ_GUEST } from "../layout/port-queue.ts";
+import { RXQ_FIRE, RXQ_GUESTS, RXQ_POLLED, TXQ_FIRE, TXQ_GUEST } from "../layout/port-queue.ts";
 import { avfbeKernels } from "./kernels.ts";
 
 /** A receive queue of the port: what one or more transmit queues of the guest send. */
@@ -15,6 +15,7 @@ export function openRxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
   const { index } = env;
   const guests = u32[(off + RXQ_GUESTS) >>> 2]!;
   const fireWord = (off + RXQ_FIRE) >>> 2;
+  const polledWord = (off + RXQ_POLLED) >>> 2;
   const fireAll = (): void => {
     for (let left = u32[fireWord]!; left !== 0; left &= left - 1) {
       const guest = 31 - Math.clz32(left & -left);
@@ -27,6 +28,7 @@ export function openRxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
       if (u32[fireWord] !== 0) fireAll();
       return received;
     },
+    announced: () => u32[polledWord] === 0,
   };
 }
 

@@ -18,8 +18,8 @@ import {
 import type { Lcore } from "./lcores.ts";
 
 /**
- * What an lcore does with nothing to do. busy: it polls on; adaptive: it naps, 50 us to 1 ms at a time; interrupt: it waits
- * for an event (a trapped doorbell), and looks by itself every 10 ms.
+ * What an lcore does with nothing to do. busy: it polls on; adaptive: it naps, 50 us to 1 ms at a time; interrupt: where all
+ * that it polls makes events (trapped doorbells), it waits for one and looks by itself every 100 ms, else as adaptive.
  */
 export type PollMode = "busy" | "adaptive" | "interrupt";
 

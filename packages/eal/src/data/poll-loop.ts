@@ -1,7 +1,7 @@
 // The loop of a polling lcore. A busy turn costs a load of the stop word and a quiescent report; the clock is read only while
 // idle, unless turns are timed. After 100 us without a packet the lcore naps on its wake word, never past env.deadlineUs:
-// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 10 ms at once, since an
-// event ends it; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
+// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 100 ms at once if an event
+// is sure to end it, else as adaptive; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
 import {
   LCORE_BUSY_LOOPS,
   LCORE_BUSY_NS,
@@ -22,7 +22,7 @@ import type { LcoreEnv } from "./env.ts";
 const IDLE_US = 100; // empty for so long before the first nap
 const NAP_FIRST_US = 50;
 const NAP_LAST_US = 1000;
-const NAP_INTERRUPT_US = 10_000; // an event ends it; else this bounds how late a source without events is seen
+const NAP_INTERRUPT_US = 100_000; // an event ends it
 const NAP_LEAST_US = 5; // a deadline nearer than this is polled for
 const CLOCK_EVERY = 16; // empty turns between two looks at the clock, a power of two
 const FLUSH_EVERY = 1024; // turns between two updates of the counters, a power of two
@@ -31,8 +31,9 @@ const FLUSH_EVERY = 1024; // turns between two updates of the counters, a power 
  * Calls `turn` until the lcore is told to stop. Registers with QSBR for that time and reports a quiescent state after every
  * turn: what `turn` read from shared tables must not be used in the next one.
  * @param turn polls everything once and returns the number of packets it moved
+ * @param announced whether whatever comes next wakes this lcore, asked before a nap in interrupt mode
  */
-export function pollLoop(env: LcoreEnv, turn: () => number): void {
+export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boolean = () => false): void {
   const { arena, qsbr, index, off } = env;
   const { i32, u32 } = arena;
   const modeWord = (off + LCORE_POLL_MODE) >>> 2;
@@ -70,7 +71,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number): void {
         continue;
       }
       const mode = u32[modeWord]!;
-      const longest = mode === POLL_BUSY ? 0 : mode === POLL_INTERRUPT ? NAP_INTERRUPT_US : napUs;
+      const longest = mode === POLL_BUSY ? 0 : mode === POLL_INTERRUPT && announced() ? NAP_INTERRUPT_US : napUs;
       const wanted = Math.min(longest, env.deadlineUs - now);
       if (wanted < NAP_LEAST_US) continue;
       if (nap(env, wakeWord, seen, wanted, now, counters)) {

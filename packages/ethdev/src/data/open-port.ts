@@ -11,6 +11,8 @@ export interface RxQueue {
    * @param pktsOff arena offset of an array of n u32, which receives the mbufs' offsets; the caller owns them
    */
   burst(pktsOff: number, n: number): number;
+  /** Whether whatever comes next is announced by a wake-up of the lcores, so that they may wait; without it: no. */
+  announced?(): boolean;
 }
 
 /** A transmit queue as its lcore sees it. */
