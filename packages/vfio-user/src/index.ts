@@ -19,9 +19,10 @@ export {
   type ClientOptions,
   type DmaMapRequest,
   type RegionInfo,
-  type RegionWrite,
   VfioUserClient,
 } from "./client/client.ts";
+export { closeIoFds } from "./client/io-fds.ts";
+export type { RegionWrite } from "./client/write-multi.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
 export { errnoOf, refusal, stateLost, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
 export { PciConfig } from "./pci/config.ts";

@@ -179,15 +179,15 @@ describe("with a client", () => {
     const fd = memfdCreate("guest", 0x10000);
     const guest = mapAnywhere(0x10000, 3, fd, 0);
     new Uint8Array(guest.buffer)[0x2345] = 99;
-    await client.dmaMap({ iova: 0x8000_0000n, size: 0x1800n, prot: 3, fd, fileOffset: 0x2300n });
+    await client.dmaMap({ iova: 0x8000_0000n, size: 0x2000n, prot: 3, fd, fileOffset: 0x2300n });
     await client.dmaMap({ iova: 0n, size: 0x1000n, prot: 1 });
     const { entryNum, entry } = getMemTable(0);
     expect(entryNum).toBe(2);
     expect(entry[0]).toMatchObject({
-      region: { gpa: 0x8000_0000n, size: 0x1800n, fdOffset: 0x2300n, protection: 3, flags: 1 },
+      region: { gpa: 0x8000_0000n, size: 0x2000n, fdOffset: 0x2300n, protection: 3, flags: 1 },
     });
     expect([entry[0]?.bytes?.length, entry[0]?.bytes?.[0x45], (entry[0]?.hostUserAddr ?? 0) & 0xfff]).toEqual([
-      0x1800, 99, 0x300,
+      0x2000, 99, 0x300,
     ]);
     expect(entry[1]).toMatchObject({ region: { protection: 1, flags: 0 }, hostUserAddr: 0, bytes: null, fd: -1 });
     await client.dmaUnmapAll();

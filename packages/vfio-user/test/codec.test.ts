@@ -182,6 +182,7 @@ describe("VERSION", () => {
         pgsizes: 4096,
         writeMultiple: false,
         twinSocket: false,
+        twinFdIndex: -1,
       });
     }
   });

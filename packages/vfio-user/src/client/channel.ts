@@ -7,7 +7,7 @@ import type { Clock, Log } from "../environment.ts";
 import { errnoOf, isExpected, refusal, VfioUserError } from "../errors.ts";
 import { Connection, type Message } from "../transport/connection.ts";
 import { PendingReplies } from "../transport/pending.ts";
-import { COMMAND, commandName, ERRNO, FLAG, MAX_MESSAGE_SIZE, MAX_MSG_FDS } from "../wire/constants.ts";
+import { COMMAND, commandName, ERRNO, FLAG, MAX_CLIENT_MSG_FDS, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
 import { dmaAccess, header } from "../wire/index.ts";
 
 /** What the server's DMA messages act on. Either may be left out: then the server gets ENOSYS. */
@@ -48,6 +48,8 @@ const DRAIN_BYTES = 1 << 20;
 
 export class ClientChannel {
   #connection: Connection;
+  /** Where the server's commands come from when twin sockets were agreed on. */
+  #twin: Connection | null = null;
   #options: ChannelOptions;
   #pending: PendingReplies;
   #nextPosted = 0;
@@ -60,10 +62,26 @@ export class ClientChannel {
     this.#pending = new PendingReplies(options.clock);
     this.#connection = new Connection(fd, {
       maxMessageSize: MAX_MESSAGE_SIZE,
-      maxFds: MAX_MSG_FDS,
-      onMessage: (message) => this.#onMessage(message),
+      maxFds: MAX_CLIENT_MSG_FDS,
+      onMessage: (message) => this.#onMessage(message, this.#connection),
       onClose: (reason) => this.#onClose(reason),
     });
+  }
+
+  /** Takes over the socket for the server's commands; the channel ends when either socket does. */
+  openTwin(fd: number): void {
+    const twin: Connection = new Connection(fd, {
+      maxMessageSize: MAX_MESSAGE_SIZE,
+      maxFds: MAX_CLIENT_MSG_FDS,
+      onMessage: (message) => this.#onMessage(message, twin),
+      onClose: (reason) => this.#connection.close(reason),
+    });
+    this.#twin = twin;
+  }
+
+  /** Largest count in the server's messages from here on. */
+  set maxDataXferSize(bytes: number) {
+    this.#options.maxDataXferSize = bytes;
   }
 
   get open(): boolean {
@@ -97,27 +115,27 @@ export class ClientChannel {
     this.#connection.close(reason);
   }
 
-  #onMessage(message: Message): void {
+  #onMessage(message: Message, from: Connection): void {
     if (message.fault !== null) {
       for (const fd of message.fds) closeFd(fd);
       const what = message.fault === "fds" ? "more fds than we take" : `a message of ${message.header.size} bytes`;
-      this.#connection.close(new VfioUserError("VFU_PROTOCOL", ERRNO.EPROTO, `the server sent ${what}`));
+      from.close(new VfioUserError("VFU_PROTOCOL", ERRNO.EPROTO, `the server sent ${what}`));
     } else if (header.isReply(message.header)) {
       const { id, command } = message.header;
-      if (this.#pending.settle(message) !== true)
+      if (from !== this.#connection || this.#pending.settle(message) !== true)
         this.#options.log.debug(`stray reply ${id} to ${commandName(command)}`);
       for (const fd of message.fds) closeFd(fd);
     } else {
       for (const fd of message.fds) closeFd(fd);
-      this.#serve(message);
+      this.#serve(message, from);
     }
   }
 
   /** A command of the server. */
-  #serve({ header: head, view, at, length }: Message): void {
+  #serve({ header: head, view, at, length }: Message, from: Connection): void {
     const { id, command } = head;
     const answer = (flags: number, errno: number, body?: Uint8Array): void => {
-      if (header.wantsReply(head)) this.#connection.send(id, command, FLAG.REPLY | flags, errno, body);
+      if (header.wantsReply(head)) from.send(id, command, FLAG.REPLY | flags, errno, body);
     };
     const fail = (error: unknown): void => {
       if (!isExpected(error))
@@ -155,6 +173,7 @@ export class ClientChannel {
 
   #onClose(reason: Error | null): void {
     this.#reason ??= reason?.message ?? null;
+    this.#twin?.close();
     this.#pending.rejectAll(this.#closed());
     this.#options.onClose(reason);
   }

@@ -7,11 +7,24 @@ import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
 import type { DeviceState, DmaMode, IoFd } from "../server/device.ts";
 import { COMMAND, commandName, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
-import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, regionInfo, setIrqs } from "../wire/index.ts";
+import {
+  deviceInfo,
+  dmaMap,
+  dmaUnmap,
+  irqInfo,
+  regionAccess,
+  regionInfo,
+  regionIoFds,
+  setIrqs,
+} from "../wire/index.ts";
+import { decodeCount } from "../wire/region-write-multi.ts";
 import type { Capabilities } from "../wire/version.ts";
+import { Agreement } from "./agreement.ts";
 import { ClientChannel, type DmaHandlers } from "./channel.ts";
 import { connectTo, greet } from "./connect.ts";
+import { ioFdsOf } from "./io-fds.ts";
 import { irqRuns } from "./irq-runs.ts";
+import { multiMessages, type RegionWrite } from "./write-multi.ts";
 
 export interface ClientOptions extends DmaHandlers {
   log?: Log;
@@ -42,13 +55,6 @@ export interface RegionInfo {
   fd: number;
 }
 
-export interface RegionWrite {
-  index: number;
-  offset: number;
-  /** 1 to 8 bytes. */
-  data: Uint8Array;
-}
-
 export interface DmaMapRequest {
   iova: bigint;
   size: bigint;
@@ -62,11 +68,14 @@ export interface DmaMapRequest {
 }
 
 const REGION_INFO_ROOM = 1024;
+/** For 64 entries of either layout. */
+const IO_FDS_ROOM = 4096;
 
 export class VfioUserClient {
-  /** The server's. */
+  /** What is agreed on: the smaller limit of both sides; maxMsgFds is what the server takes. */
   readonly capabilities: Capabilities;
   readonly minor: number;
+  #agreement: Agreement;
   #channel: ClientChannel;
   #closeCallbacks: ((reason: Error | null) => void)[];
 
@@ -78,6 +87,7 @@ export class VfioUserClient {
   ) {
     this.#channel = channel;
     this.capabilities = agreed.capabilities;
+    this.#agreement = new Agreement(agreed.capabilities);
     this.minor = agreed.minor;
     this.#closeCallbacks = closeCallbacks;
   }
@@ -106,7 +116,10 @@ export class VfioUserClient {
       },
     });
     try {
-      return new VfioUserClient(channel, await greet(channel, { maxDataXferSize }), closeCallbacks);
+      const { twinSocket = false, writeMultiple = false } = options;
+      const agreed = await greet(channel, { maxDataXferSize, twinSocket, writeMultiple });
+      channel.maxDataXferSize = agreed.capabilities.maxDataXferSize;
+      return new VfioUserClient(channel, agreed, closeCallbacks);
     } catch (error) {
       channel.close();
       throw error;
@@ -193,19 +206,57 @@ export class VfioUserClient {
     return this.#setIrqs(index, IRQ_SET.DATA_NONE | (masked ? IRQ_SET.MASK : IRQ_SET.UNMASK), start, count);
   }
 
-  /** What a region's ioeventfds are; the fds are the caller's. */
-  async getRegionIoFds(_index: number): Promise<IoFd[]> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "GET_REGION_IO_FDS is not there yet");
+  /**
+   * The parts of a region that are accessed through fds instead of messages. The fds are the caller's; entries that share
+   * a file share the number (closeIoFds closes each once). Eventfds are non-blocking. Empty where the server has none.
+   */
+  async getRegionIoFds(index: number): Promise<IoFd[]> {
+    const command = COMMAND.DEVICE_GET_REGION_IO_FDS;
+    for (let argsz = IO_FDS_ROOM; ; ) {
+      const { body, view, fds } = await this.#request(
+        command,
+        regionIoFds.SIZE,
+        (request) => regionIoFds.encodeInto(request, 0, { argsz, flags: 0, index, count: 0 }),
+        { takesFds: true },
+      );
+      const reply = regionIoFds.decode(view, 0, body.length);
+      if (reply !== null && reply.argsz > argsz && reply.argsz <= regionIoFds.ARGSZ_MAX) {
+        for (const fd of fds) closeFd(fd);
+        argsz = reply.argsz;
+        continue;
+      }
+      const entries = reply === null ? "it is cut short" : regionIoFds.decodeEntries(view, 0, body.length, reply);
+      const list = ioFdsOf(typeof entries === "string" ? [] : entries, fds);
+      if (typeof entries === "string") throw malformed(command, entries);
+      if (typeof list === "string") throw malformed(command, list);
+      return list;
+    }
   }
 
-  /** Up to 8 bytes each, in one message; resolves to the number of writes done. */
-  async regionWriteMulti(_writes: readonly RegionWrite[], _options: { posted?: boolean } = {}): Promise<number> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "REGION_WRITE_MULTI is not there yet");
+  /**
+   * Several register writes of 1 to 8 bytes each, in their order, in as few messages as they fit in (200 a message).
+   * @returns writes carried out; with `posted` those sent, since whether they worked is never known
+   * @throws VfioUserError VFU_STATE without the capability (option writeMultiple), VFU_ARGUMENT for a longer write
+   */
+  async regionWriteMulti(writes: readonly RegionWrite[], options: { posted?: boolean } = {}): Promise<number> {
+    const { writeMultiple, maxDataXferSize } = this.capabilities;
+    let done = 0;
+    for (const { body, count } of multiMessages(writes, writeMultiple, maxDataXferSize)) {
+      if (options.posted) {
+        await this.#channel.post(COMMAND.REGION_WRITE_MULTI, body);
+        done += count;
+      } else {
+        const reply = await this.#channel.request(COMMAND.REGION_WRITE_MULTI, body);
+        done += Number(complete(COMMAND.REGION_WRITE_MULTI, decodeCount(reply.view, 0, reply.body.length)));
+      }
+    }
+    return done;
   }
 
   /** Lends memory to the device. `fd` stays the caller's; without one the server uses onDmaRead and onDmaWrite. */
   async dmaMap(region: DmaMapRequest): Promise<void> {
     const { iova, size, mode, fd = -1, fileOffset = 0n } = region;
+    this.#agreement.checkMap(iova, size, fd >= 0);
     const flags = region.prot | dmaMap.flagsOf(mode);
     await this.#request(
       COMMAND.DMA_MAP,
@@ -213,15 +264,18 @@ export class VfioUserClient {
       (request) => dmaMap.encodeInto(request, 0, { argsz: dmaMap.SIZE, flags, fileOffset, iova, size }),
       fd < 0 ? {} : { fds: [fd] },
     );
+    this.#agreement.mapped(iova);
   }
 
   /** Exactly a region that was mapped. When it resolves the device has let go of the memory. */
   async dmaUnmap(iova: bigint, size: bigint): Promise<void> {
     await this.#unmap(0, iova, size);
+    this.#agreement.unmapped(iova);
   }
 
   async dmaUnmapAll(): Promise<void> {
     await this.#unmap(UNMAP_FLAG.ALL, 0n, 0n);
+    this.#agreement.unmappedAll();
   }
 
   /** Reads registers or device memory; more than the server takes at once is read in parts. */

@@ -5,12 +5,13 @@
 import { type FileStat, fileStat } from "@emudev/linux";
 import { refusal } from "../errors.ts";
 import { ERRNO, MAX_DMA_REGION_SIZE } from "../wire/constants.ts";
-import type { DmaRegion } from "./device.ts";
+import type { DmaMode, DmaRegion } from "./device.ts";
 
 interface Entry {
   iova: bigint;
   size: bigint;
   prot: number;
+  mode: DmaMode;
   fileOffset: bigint;
   /** Device and inode of the file; "" without one. */
   file: string;
@@ -35,8 +36,8 @@ export class DmaTable {
 
   /**
    * Judges a new region. "same": it is mapped already, exactly so. Otherwise the region is entered, and must be
-   * removed again when the device refuses it. Throws a refusal: EEXIST for any overlap, ENOSPC, or EINVAL for an fd
-   * that cannot be mapped.
+   * removed again when the device refuses it. Throws a refusal: EEXIST for any overlap, ENOSPC for one that is too
+   * large, EINVAL for one too many and for an fd that cannot be mapped.
    */
   enter(region: DmaRegion): "same" | "new" {
     if (region.size > MAX_DMA_REGION_SIZE) throw refusal(ERRNO.ENOSPC, `a region of ${region.size} bytes is too large`);
@@ -44,6 +45,7 @@ export class DmaTable {
       iova: region.iova,
       size: region.size,
       prot: region.prot,
+      mode: region.mode,
       fileOffset: region.fileOffset,
       file: region.fd < 0 ? "" : fileOf(region),
     };
@@ -57,7 +59,7 @@ export class DmaTable {
     ) {
       throw refusal(ERRNO.EEXIST, `0x${region.iova.toString(16)} and ${region.size} bytes overlap a mapped region`);
     }
-    if (this.#entries.length >= this.#max) throw refusal(ERRNO.ENOSPC, `${this.#max} regions are mapped already`);
+    if (this.#entries.length >= this.#max) throw refusal(ERRNO.EINVAL, `${this.#max} regions are mapped already`);
     this.#entries.splice(at, 0, entry);
     return "new";
   }
@@ -90,7 +92,12 @@ export class DmaTable {
 
 function isSame(a: Entry, b: Entry): boolean {
   return (
-    a.iova === b.iova && a.size === b.size && a.prot === b.prot && a.fileOffset === b.fileOffset && a.file === b.file
+    a.iova === b.iova &&
+    a.size === b.size &&
+    a.prot === b.prot &&
+    a.mode === b.mode &&
+    a.fileOffset === b.fileOffset &&
+    a.file === b.file
   );
 }
 

@@ -1,5 +1,5 @@
-// The server's half of VERSION: what a client's first message must be, and the answer. QEMU takes no answer without
-// JSON and none longer than its own message, so the JSON is always there and always short.
+// The server's half of VERSION: what a client's first message must be, what both sides then hold to, and the answer.
+// QEMU takes no answer without JSON and none longer than its own message, so the JSON is always there and always short.
 
 import { refusal } from "../errors.ts";
 import type { Message } from "../transport/connection.ts";
@@ -7,7 +7,6 @@ import {
   COMMAND,
   commandName,
   ERRNO,
-  MAX_DATA_XFER_SIZE,
   MAX_MSG_FDS,
   PAGE_SIZE,
   VERSION_MAJOR,
@@ -16,16 +15,22 @@ import {
 import { header, version } from "../wire/index.ts";
 import { check, parsed } from "./commands/command.ts";
 
+/** What this server is ready to agree to. */
+export interface Limits {
+  maxDataXferSize: number;
+  maxDmaMaps: number;
+}
+
 export interface Greeting {
   /** Of the message to answer. */
   id: number;
   minor: number;
-  /** The client's, with max_data_xfer_size held to our own. */
+  /** What is agreed on: the client's wishes held to our own limits. maxMsgFds is what the client takes. */
   capabilities: version.Capabilities;
 }
 
 /** @throws a refusal, after which the connection is to be closed. */
-export function parseVersion(message: Message): Greeting {
+export function parseVersion(message: Message, limits: Limits): Greeting {
   const { id, command, size } = message.header;
   check(message.fault === null ? header.invalid(message.header) : `a message of ${size} bytes`);
   if (header.isReply(message.header)) throw refusal(ERRNO.EINVAL, "a reply before VERSION");
@@ -33,19 +38,28 @@ export function parseVersion(message: Message): Greeting {
   check(message.fds.length === 0 ? null : "VERSION takes no fds");
   const msg = parsed(version.decode(message.view, message.at, message.length));
   check(version.invalid(msg));
-  const capabilities = version.capabilitiesOf(msg);
-  capabilities.maxDataXferSize = Math.min(capabilities.maxDataXferSize, MAX_DATA_XFER_SIZE);
-  return { id, minor: Math.min(msg.minor, VERSION_MINOR), capabilities };
+  const asked = version.capabilitiesOf(msg);
+  const minor = Math.min(msg.minor, VERSION_MINOR);
+  return {
+    id,
+    minor,
+    capabilities: {
+      maxMsgFds: asked.maxMsgFds,
+      maxDataXferSize: Math.min(asked.maxDataXferSize, limits.maxDataXferSize),
+      maxDmaMaps: Math.min(asked.maxDmaMaps, limits.maxDmaMaps),
+      pgsizes: PAGE_SIZE,
+      // QEMU asks for it with version 0.0, and then queues all that it sends; it has always done without.
+      writeMultiple: asked.writeMultiple && minor > 0,
+      twinSocket: asked.twinSocket && asked.maxMsgFds > 0,
+      twinFdIndex: -1,
+    },
+  };
 }
 
-export function answerVersion(greeting: Greeting, maxDmaMaps: number): { id: number; body: Uint8Array } {
-  const json = version.capabilitiesJson({
-    maxMsgFds: MAX_MSG_FDS,
-    maxDataXferSize: MAX_DATA_XFER_SIZE,
-    maxDmaMaps,
-    pgsizes: PAGE_SIZE,
-  });
+/** With `twin`, the twin socket is the one fd that goes with the message. */
+export function answerVersion({ id, minor, capabilities }: Greeting, twin: boolean): { id: number; body: Uint8Array } {
+  const json = version.capabilitiesJson({ ...capabilities, maxMsgFds: MAX_MSG_FDS, twinSocket: twin, twinFdIndex: 0 });
   const body = new Uint8Array(version.SIZE + json.length);
-  version.encodeInto(new DataView(body.buffer), 0, { major: VERSION_MAJOR, minor: greeting.minor, json });
-  return { id: greeting.id, body };
+  version.encodeInto(new DataView(body.buffer), 0, { major: VERSION_MAJOR, minor, json });
+  return { id, body };
 }

@@ -1,12 +1,11 @@
 // The regions of a device as one client sees them: sizes and rights by index, and the mapping that the device has lent
 // to this client. Every PCI device has indexes 0 to 8, whether or not it has a region behind each.
 
-import { MAX_DATA_XFER_SIZE, PCI_REGION, REGION_FLAG } from "../wire/constants.ts";
+import { PCI_REGION, REGION_FLAG } from "../wire/constants.ts";
 import type { RegionMmap, RegionSpec } from "./device.ts";
 
 export class RegionTable {
   readonly length: number;
-  readonly maxDataXferSize: number = MAX_DATA_XFER_SIZE;
   #specs: RegionSpec[];
   #mmaps = new Map<number, RegionMmap | null>();
   #lends: boolean;

@@ -6,7 +6,7 @@ import { closeFd, peerCredentials, unixAccept, type Watcher, watch } from "@emud
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { protocolError, VfioUserError } from "../errors.ts";
 import { type Listening, listenAt } from "../transport/address.ts";
-import { ERRNO, MAX_DMA_MAPS } from "../wire/constants.ts";
+import { ERRNO, MAX_DATA_XFER_SIZE, MAX_DMA_MAPS } from "../wire/constants.ts";
 import { forbidden, type PeerRule } from "./admission.ts";
 import { cleanUp } from "./clean-up.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
@@ -27,6 +27,8 @@ export interface ServerOptions {
   peer?: PeerRule | undefined;
   /** DMA regions that one client may have. Default and most: 4096. */
   maxDmaMaps?: number;
+  /** Largest count of one REGION or DMA access. Default and most: 1 MiB. */
+  maxDataXferSize?: number;
   /** For each DMA message to the client. Default 5000. */
   dmaTimeoutMs?: number;
   /** Within which a connection must have sent VERSION. Default 10000. */
@@ -71,7 +73,10 @@ export class VfioUserServer {
       clock: this.#clock,
       stats: this.stats,
       dmaTimeoutMs: options.dmaTimeoutMs ?? 5000,
-      maxDmaMaps: Math.min(options.maxDmaMaps ?? MAX_DMA_MAPS, MAX_DMA_MAPS),
+      limits: {
+        maxDmaMaps: Math.min(options.maxDmaMaps ?? MAX_DMA_MAPS, MAX_DMA_MAPS),
+        maxDataXferSize: Math.min(options.maxDataXferSize ?? MAX_DATA_XFER_SIZE, MAX_DATA_XFER_SIZE),
+      },
       greeted: (session) => this.#greeted(session),
       ended: (session, reason) => this.#ended(session, reason),
     };

@@ -3,6 +3,7 @@
 // may have the device: that is the server's (server.ts), which admits a session after its VERSION and cleans up after
 // it.
 
+import { closeFd } from "@emudev/linux";
 import type { Clock, Log } from "../environment.ts";
 import { errnoOf, isExpected, protocolError, refusal, VfioUserError } from "../errors.ts";
 import { Connection, type Message } from "../transport/connection.ts";
@@ -21,11 +22,12 @@ import { COMMANDS } from "./commands/index.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
 import { DmaChannel } from "./dma-channel.ts";
 import { DmaTable } from "./dma-table.ts";
-import { answerVersion, type Greeting, parseVersion } from "./greeting.ts";
+import { answerVersion, type Greeting, type Limits, parseVersion } from "./greeting.ts";
 import { IrqTable } from "./irq-table.ts";
 import { CommandOrder, type Work } from "./order.ts";
 import { RegionTable } from "./region-table.ts";
 import type { Stats } from "./stats.ts";
+import { openTwin } from "./twin.ts";
 
 /** The server, as its sessions see it. */
 export interface SessionHost {
@@ -34,7 +36,7 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly stats: Stats;
   readonly dmaTimeoutMs: number;
-  readonly maxDmaMaps: number;
+  readonly limits: Limits;
   /** VERSION has come and is valid: calls session.admit or session.refuse, now or later. */
   greeted(session: Session): void;
   /** The connection is closed. */
@@ -54,7 +56,9 @@ export class Session {
   #greeting: Greeting | null = null;
   #context: Context | null = null;
   #dma: DmaChannel | null = null;
-  #order = new CommandOrder(() => (this.#dma?.outstanding ?? 0) > 0);
+  /** The twin socket's connection, when there is one. */
+  #twin: Connection | null = null;
+  #order = new CommandOrder(() => this.#owed);
 
   /** Takes over `fd`. */
   constructor(fd: number, peer: { pid: number; uid: number; gid: number }, host: SessionHost) {
@@ -84,28 +88,32 @@ export class Session {
 
   /** The device is this client's: answers VERSION and serves commands. */
   admit(): void {
-    const { device, clock, dmaTimeoutMs, maxDmaMaps } = this.#host;
+    const { device, clock, dmaTimeoutMs } = this.#host;
     const { capabilities } = this.#greeting as Greeting;
+    const twinFd = capabilities.twinSocket ? this.#openTwin() : null;
+    capabilities.twinSocket = twinFd !== null;
     const client: ClientInfo = { ...this.peer, capabilities };
     this.#context = {
       device,
       client,
       regions: new RegionTable(device.regions, capabilities.maxMsgFds > 0),
       irqs: new IrqTable(device.irqs, device.setIrqs === undefined),
-      dma: new DmaTable(maxDmaMaps),
+      dma: new DmaTable(capabilities.maxDmaMaps),
     };
-    this.#dma = new DmaChannel(this.connection, {
+    this.#dma = new DmaChannel(this.#twin ?? this.connection, {
       maxCount: capabilities.maxDataXferSize,
       timeoutMs: dmaTimeoutMs,
       clock,
       sent: () => {
+        if (this.#twin !== null) return;
         this.connection.resume();
         this.#order.kick();
       },
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
-    const { id, body } = answerVersion(this.#greeting as Greeting, maxDmaMaps);
-    this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body);
+    const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null);
+    this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body, twinFd === null ? undefined : [twinFd]);
+    if (twinFd !== null) closeFd(twinFd);
     try {
       device.connected?.(client);
     } catch (error) {
@@ -130,6 +138,22 @@ export class Session {
     return this.#order.current;
   }
 
+  /** A reply that this client owes comes by the socket of its commands, so that one must be read on. */
+  get #owed(): boolean {
+    return this.#twin === null && (this.#dma?.outstanding ?? 0) > 0;
+  }
+
+  /** The client's end. */
+  #openTwin(): number | null {
+    const settle = (message: Message): boolean | "late" => {
+      this.#host.stats.messages++;
+      return this.#dma?.settle(message) ?? false;
+    };
+    const twin = openTwin(settle, (reason) => this.connection.close(reason), this.#host.log);
+    this.#twin = twin?.connection ?? null;
+    return twin?.clientFd ?? null;
+  }
+
   #onMessage(message: Message): void {
     this.#host.stats.messages++;
     if (this.#context === null) {
@@ -143,7 +167,7 @@ export class Session {
 
   #onReply(message: Message): void {
     const { id, command } = message.header;
-    const settled = this.#dma?.settle(message) ?? false;
+    const settled = this.#twin === null && (this.#dma?.settle(message) ?? false);
     closeAll(message.fds);
     // As libvfio-user: an answer to what nobody asked is answered with EINVAL. Not so one that is merely late.
     if (settled === false) this.#fail(id, command, ERRNO.EINVAL);
@@ -155,7 +179,7 @@ export class Session {
     if (message.fault === "oversize") return;
     try {
       if (this.#greeting !== null) throw refusal(ERRNO.EINVAL, "a command before the reply to VERSION");
-      this.#greeting = parseVersion(message);
+      this.#greeting = parseVersion(message, this.#host.limits);
     } catch (error) {
       this.#host.log.info(`client ${this.peer.pid} cannot be talked to: ${(error as Error).message}`);
       this.#fail(id, command, errnoOf(error));
@@ -205,7 +229,7 @@ export class Session {
     const order = this.#order;
     order.push(work);
     if (order.size < PAUSE_COMMANDS && order.bytes < PAUSE_BYTES) return;
-    if ((this.#dma?.outstanding ?? 0) === 0) {
+    if (!this.#owed) {
       this.connection.pause();
       order.idle().then(() => this.connection.resume());
     } else if (order.size >= FLOOD * PAUSE_COMMANDS || order.bytes >= FLOOD * PAUSE_BYTES) {
@@ -227,6 +251,7 @@ export class Session {
   }
 
   #onClose(reason: Error | null): void {
+    this.#twin?.close();
     this.#order.drop();
     this.#dma?.abandon(new VfioUserError("VFU_CLOSED", ERRNO.ENOTCONN, "the client has left"));
     this.#host.ended(this, reason);

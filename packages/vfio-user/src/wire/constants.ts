@@ -45,6 +45,8 @@ export const MAX_MESSAGE_SIZE = 16 + 16 + MAX_DATA_XFER_SIZE;
 export const MAX_VERSION_MESSAGE_SIZE = 65536;
 /** QEMU refuses a server that offers more than 16. */
 export const MAX_MSG_FDS = 16;
+/** fds that our client takes with one message: enough for the ioeventfds of any device of ours. */
+export const MAX_CLIENT_MSG_FDS = 64;
 /** The protocol's default when a peer names no max_msg_fds. */
 export const DEFAULT_MAX_MSG_FDS = 1;
 /** Simultaneous DMA regions that one client may have. */

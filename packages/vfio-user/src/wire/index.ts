@@ -9,5 +9,7 @@ export * as header from "./header.ts";
 export * as irqInfo from "./irq-info.ts";
 export * as regionAccess from "./region-access.ts";
 export * as regionInfo from "./region-info.ts";
+export * as regionIoFds from "./region-io-fds.ts";
+export * as regionWriteMulti from "./region-write-multi.ts";
 export * as setIrqs from "./set-irqs.ts";
 export * as version from "./version.ts";

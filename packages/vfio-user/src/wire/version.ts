@@ -31,6 +31,8 @@ export interface Capabilities {
   pgsizes: number;
   writeMultiple: boolean;
   twinSocket: boolean;
+  /** In a server's reply: which of its fds is the twin socket. -1 when that is missing, or no index. */
+  twinFdIndex: number;
 }
 
 export const DEFAULTS: Capabilities = {
@@ -40,6 +42,7 @@ export const DEFAULTS: Capabilities = {
   pgsizes: PAGE_SIZE,
   writeMultiple: false,
   twinSocket: false,
+  twinFdIndex: -1,
 };
 
 export function encodeInto(view: DataView, offset: number, msg: Version): number {
@@ -79,6 +82,8 @@ export function capabilitiesJson(offer: Partial<Capabilities>): Uint8Array {
   if (offer.maxDataXferSize !== undefined) capabilities.max_data_xfer_size = offer.maxDataXferSize;
   if (offer.maxDmaMaps !== undefined) capabilities.max_dma_maps = offer.maxDmaMaps;
   if (offer.pgsizes !== undefined) capabilities.pgsizes = offer.pgsizes;
+  if (offer.writeMultiple) capabilities.write_multiple = true;
+  if (offer.twinSocket) capabilities.twin_socket = { supported: true, fd_index: offer.twinFdIndex };
   return new TextEncoder().encode(`${JSON.stringify({ capabilities })}\0`);
 }
 
@@ -109,6 +114,7 @@ function read(caps: Json): Capabilities {
     pgsizes: number("pgsizes", DEFAULTS.pgsizes),
     writeMultiple: caps.write_multiple === true,
     twinSocket: (caps.twin_socket as Json | undefined)?.supported === true,
+    twinFdIndex: indexOf((caps.twin_socket as Json | undefined)?.fd_index),
   };
 }
 
@@ -137,6 +143,10 @@ function wrongObject(caps: Json): string | null {
     if ((caps.migration.pgsize ?? PAGE_SIZE) !== PAGE_SIZE) return `migration.pgsize is not ${PAGE_SIZE}`;
   }
   return null;
+}
+
+function indexOf(value: unknown): number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : -1;
 }
 
 function isObject(value: unknown): value is Json {

@@ -4,7 +4,7 @@
 
 import { closeFd } from "@emudev/linux";
 import { refusal } from "../../errors.ts";
-import { ERRNO, UNMAP_FLAG } from "../../wire/constants.ts";
+import { ERRNO, PAGE_SIZE, UNMAP_FLAG } from "../../wire/constants.ts";
 import { dmaMap, dmaUnmap } from "../../wire/index.ts";
 import type { DmaRegion, VfioUserDevice } from "../device.ts";
 import type { DmaTable } from "../dma-table.ts";
@@ -18,6 +18,8 @@ export const dmaMapCommand: Command<DmaRegion> = {
     const msg = parsed(dmaMap.decode(message.view, message.at, message.length));
     check(dmaMap.invalid(msg));
     const { iova, size, fileOffset } = msg;
+    const page = BigInt(PAGE_SIZE);
+    check(iova % page === 0n && size % page === 0n ? null : `${size} bytes at ${iova} are no whole pages`);
     const fd = message.fds[0] ?? -1;
     check(dmaMap.invalidFd(msg, fd >= 0));
     return { iova, size, prot: msg.flags & dmaMap.PROT_MASK, mode: dmaMap.modeOf(msg, fd >= 0), fd, fileOffset };

@@ -4,7 +4,7 @@
 
 import { PCI_REGION } from "../../wire/constants.ts";
 import { regionAccess } from "../../wire/index.ts";
-import { after, type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
+import { after, type Command, check, EMPTY, parsed, type Reply } from "./command.ts";
 
 interface Read {
   region: number;
@@ -42,7 +42,7 @@ export const regionWriteCommand: Command<Write> = {
 
   parse(message, context) {
     const msg = parsed(regionAccess.decode(message.view, message.at, message.length));
-    check(regionAccess.invalid(msg, context.regions.writable(msg.region), maxOf(context)));
+    check(regionAccess.invalid(msg, context.regions.writable(msg.region), context.client.capabilities.maxDataXferSize));
     const from = message.view.byteOffset + message.at + regionAccess.SIZE;
     const length = message.length - regionAccess.SIZE;
     check(length === msg.count ? null : `${length} bytes of data for a count of ${msg.count}`);
@@ -58,11 +58,6 @@ export const regionWriteCommand: Command<Write> = {
     });
   },
 };
-
-/** What we accept from any client; reads are held to what the client accepts from us, too. */
-function maxOf({ regions }: Context): number {
-  return regions.maxDataXferSize;
-}
 
 function head(region: number, offset: number, count: number, bytes: number): Uint8Array {
   const body = new Uint8Array(bytes);
