@@ -223,7 +223,7 @@ describe("the socket file", () => {
       expect.objectContaining({
         code: "VFU_ADDRESS",
         errno: 98,
-        message: expect.stringContaining("another process listens"),
+        message: expect.stringContaining("somebody listens"),
       }),
     );
     const peer = new RawPeer(server.sockAddr);
