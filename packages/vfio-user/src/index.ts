@@ -15,13 +15,9 @@ export {
 } from "./api/library.ts";
 export * as api from "./api/types.ts";
 export type { DmaHandlers } from "./client/channel.ts";
-export {
-  type ClientOptions,
-  type DmaMapRequest,
-  type RegionInfo,
-  VfioUserClient,
-} from "./client/client.ts";
+export { VfioUserClient } from "./client/client.ts";
 export { closeIoFds } from "./client/io-fds.ts";
+export type { ClientOptions, DmaMapRequest, RegionInfo } from "./client/types.ts";
 export type { RegionWrite } from "./client/write-multi.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
 export { errnoOf, refusal, stateLost, VfioUserError, type VfioUserErrorCode } from "./errors.ts";

@@ -2,74 +2,21 @@
 // each promise settles with its own reply. Used by drivers that run without a guest (iavf-ethdev), by tools and by
 // tests.
 
-import { closeFd } from "@emudev/linux";
-import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
+import { SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
-import type { DeviceState, DmaMode, IoFd } from "../server/device.ts";
-import { COMMAND, commandName, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
-import {
-  deviceInfo,
-  dmaMap,
-  dmaUnmap,
-  irqInfo,
-  regionAccess,
-  regionInfo,
-  regionIoFds,
-  setIrqs,
-} from "../wire/index.ts";
+import type { DeviceState, IoFd } from "../server/device.ts";
+import { COMMAND, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
+import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, setIrqs } from "../wire/index.ts";
 import { decodeCount } from "../wire/region-write-multi.ts";
 import type { Capabilities } from "../wire/version.ts";
 import { Agreement } from "./agreement.ts";
-import { ClientChannel, type DmaHandlers } from "./channel.ts";
+import { type Answer, ClientChannel, type RequestOptions } from "./channel.ts";
 import { connectTo, greet } from "./connect.ts";
-import { ioFdsOf } from "./io-fds.ts";
 import { irqRuns } from "./irq-runs.ts";
+import { queryRegionInfo, queryRegionIoFds } from "./region-query.ts";
+import { complete, malformed, request } from "./request.ts";
+import type { ClientOptions, DmaMapRequest, RegionInfo } from "./types.ts";
 import { multiMessages, type RegionWrite } from "./write-multi.ts";
-
-export interface ClientOptions extends DmaHandlers {
-  log?: Log;
-  clock?: Clock;
-  /** For each reply; 0 waits for ever. Default 5000, as QEMU. */
-  timeoutMs?: number;
-  /** How long to wait for a server to appear. Default 0: it must be there. */
-  waitMs?: number;
-  /** Largest DMA_READ or DMA_WRITE that the server may send. Default 1 MiB. */
-  maxDataXferSize?: number;
-  /** Ask for a second socket for the server's DMA messages. Default false. */
-  twinSocket?: boolean;
-  /** Ask for REGION_WRITE_MULTI. Default false. */
-  writeMultiple?: boolean;
-  /** A socket that is connected already; the path is then only a name. Taken over. */
-  fd?: number;
-}
-
-export interface RegionInfo {
-  /** REGION_FLAG bits. */
-  flags: number;
-  size: number;
-  /** File offset of the region's first byte in `fd`. */
-  offset: number;
-  /** Mappable parts, by offset in the region; the whole region where a server lends an fd and names no parts. */
-  areas: { offset: number; size: number }[];
-  /** To map, the caller's to close; -1 when the region cannot be mapped. */
-  fd: number;
-}
-
-export interface DmaMapRequest {
-  iova: bigint;
-  size: bigint;
-  /** DMA_FLAG.READ and DMA_FLAG.WRITE. */
-  prot: number;
-  /** Stays the caller's. */
-  fd?: number;
-  fileOffset?: bigint;
-  /** How the server is to use the fd: by mapping it (what it does when nothing is said), or by pread and pwrite. */
-  mode?: DmaMode;
-}
-
-const REGION_INFO_ROOM = 1024;
-/** For 64 entries of either layout. */
-const IO_FDS_ROOM = 4096;
 
 export class VfioUserClient {
   /** What is agreed on: the smaller limit of both sides; maxMsgFds is what the server takes. */
@@ -150,26 +97,8 @@ export class VfioUserClient {
     return { flags, numRegions, numIrqs };
   }
 
-  async getRegionInfo(index: number): Promise<RegionInfo> {
-    for (let argsz = REGION_INFO_ROOM; ; ) {
-      const { body, view, fds } = await this.#request(
-        COMMAND.DEVICE_GET_REGION_INFO,
-        regionInfo.SIZE,
-        (request) => regionInfo.encodeInto(request, 0, { argsz, flags: 0, index, capOffset: 0, size: 0n, offset: 0n }),
-        { takesFds: true },
-      );
-      const info = regionInfo.decode(view, 0, body.length);
-      const areas = info === null ? "it is cut short" : regionInfo.decodeAreas(view, 0, body.length, info);
-      const again = info !== null && info.argsz > argsz && info.argsz <= MAX_DATA_XFER_SIZE;
-      // One fd belongs to the region. Older servers send one for each area.
-      for (const fd of fds.splice(again || typeof areas === "string" ? 0 : 1)) closeFd(fd);
-      if (again) {
-        argsz = info.argsz;
-        continue;
-      }
-      if (info === null || typeof areas === "string") throw malformed(COMMAND.DEVICE_GET_REGION_INFO, String(areas));
-      return regionOf(info, areas, fds[0] ?? -1);
-    }
+  getRegionInfo(index: number): Promise<RegionInfo> {
+    return queryRegionInfo(this.#channel, index);
   }
 
   async getIrqInfo(index: number): Promise<{ flags: number; count: number }> {
@@ -210,27 +139,8 @@ export class VfioUserClient {
    * The parts of a region that are accessed through fds instead of messages. The fds are the caller's; entries that share
    * a file share the number (closeIoFds closes each once). Eventfds are non-blocking. Empty where the server has none.
    */
-  async getRegionIoFds(index: number): Promise<IoFd[]> {
-    const command = COMMAND.DEVICE_GET_REGION_IO_FDS;
-    for (let argsz = IO_FDS_ROOM; ; ) {
-      const { body, view, fds } = await this.#request(
-        command,
-        regionIoFds.SIZE,
-        (request) => regionIoFds.encodeInto(request, 0, { argsz, flags: 0, index, count: 0 }),
-        { takesFds: true },
-      );
-      const reply = regionIoFds.decode(view, 0, body.length);
-      if (reply !== null && reply.argsz > argsz && reply.argsz <= regionIoFds.ARGSZ_MAX) {
-        for (const fd of fds) closeFd(fd);
-        argsz = reply.argsz;
-        continue;
-      }
-      const entries = reply === null ? "it is cut short" : regionIoFds.decodeEntries(view, 0, body.length, reply);
-      const list = ioFdsOf(typeof entries === "string" ? [] : entries, fds);
-      if (typeof entries === "string") throw malformed(command, entries);
-      if (typeof list === "string") throw malformed(command, list);
-      return list;
-    }
+  getRegionIoFds(index: number): Promise<IoFd[]> {
+    return queryRegionIoFds(this.#channel, index);
   }
 
   /**
@@ -380,30 +290,8 @@ export class VfioUserClient {
     command: number,
     bytes: number,
     encode: (view: DataView) => number,
-    options: { fds?: readonly number[] | undefined; takesFds?: boolean } = {},
-  ): ReturnType<ClientChannel["request"]> {
-    const body = new Uint8Array(bytes);
-    encode(new DataView(body.buffer));
-    return this.#channel.request(command, body, options);
+    options: RequestOptions = {},
+  ): Promise<Answer> {
+    return request(this.#channel, command, bytes, encode, options);
   }
-}
-
-function regionOf(info: regionInfo.RegionInfo, areas: regionInfo.Area[], fd: number): RegionInfo {
-  const whole = fd >= 0 && areas.length === 0 ? [{ offset: 0n, size: info.size }] : areas;
-  return {
-    flags: info.flags,
-    size: Number(info.size),
-    offset: Number(info.offset),
-    areas: whole.map((area) => ({ offset: Number(area.offset), size: Number(area.size) })),
-    fd,
-  };
-}
-
-function complete<T>(command: number, message: T | null): T {
-  if (message === null) throw malformed(command, "it is cut short");
-  return message;
-}
-
-function malformed(command: number, what: string): VfioUserError {
-  return new VfioUserError("VFU_PROTOCOL", ERRNO.EPROTO, `the reply to ${commandName(command)} is of no use: ${what}`);
 }
