@@ -1,0 +1,31 @@
+// What the controller needs of the host's memory: copies in and out of it by address. An access that is done when the call
+// returns gives undefined; one that takes messages to the host and back gives a promise. guest-memory.ts implements it.
+
+export interface Dma {
+  /** Fills `into` from the host's memory. @throws or rejects with DmaError */
+  read(address: number, into: Uint8Array): void | Promise<void>;
+  /** Copies `from`, which must not change before it is done. @throws or rejects with DmaError */
+  write(address: number, from: Uint8Array): void | Promise<void>;
+}
+
+/** The same memory, each access to which calls `check` first; it throws DmaError where there is to be none. */
+export function guarded(dma: Dma, check: () => void): Dma {
+  return {
+    read(address, into) {
+      check();
+      return dma.read(address, into);
+    },
+    write(address, from) {
+      check();
+      return dma.write(address, from);
+    },
+  };
+}
+
+/** Memory that is not there, may not be written, or could not be reached. */
+export class DmaError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "DmaError";
+  }
+}
