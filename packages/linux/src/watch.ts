@@ -47,7 +47,7 @@ export function watcherCount(): number {
 
 export class Watcher {
   readonly fd: number;
-  readonly #callback: (ready: Readiness) => void;
+  #callback: (ready: Readiness) => void;
   #handle: PollHandle | null;
   #interest: Interest;
   #referenced = true;
@@ -87,6 +87,8 @@ export class Watcher {
     if (this.#handle === null) return;
     this.#handle.close();
     this.#handle = null;
+    // koffi keeps hold of #onPoll, and so of us, until the handle is collected; what the callback knows must not wait.
+    this.#callback = ignore;
     open.delete(this);
   }
 
@@ -127,6 +129,8 @@ export class Watcher {
     this.#callback({ readable, writable, error });
   };
 }
+
+const ignore = (): void => {};
 
 function isWanted(interest: Interest): boolean {
   return interest.readable === true || interest.writable === true;

@@ -14,12 +14,12 @@ export const PARAMS = {
   mac: { type: "mac", unicast: true, help: "the guest's address; default 02:00:00:00:<id>:01" },
   mtu: { type: "uint", min: 68, max: AVF_MTU_MAX, default: AVF_MTU_MAX, help: "largest MTU the guest may set" },
   speed: { type: "uint", min: 100, max: 400_000, default: 10_000, help: "link speed in Mbit/s" },
+  doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
   mode: { type: "mode", help: "permissions of the socket file, octal; default: the umask's" },
   uid: { type: "user", help: "owner of the socket file, name or number" },
   gid: { type: "group", help: "group of the socket file, name or number" },
   peer_uid: { type: "user", help: "a client of any other user is refused" },
   peer_gid: { type: "group", help: "a client that is not of this group is refused" },
-  doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
 } as const satisfies DevargsSchema;
 
 export type Params = DevargsOf<typeof PARAMS>;
