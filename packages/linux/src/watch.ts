@@ -30,7 +30,13 @@ export interface Readiness {
   error: number;
 }
 
-const open = new Set<Watcher>();
+/**
+ * By fd. Not a Map or Set, here and in other tables that outlive connections: when V8 rehashes one, the old table points
+ * to the new, so once a dead table is in the old generation everything that ever passed through stays until a full
+ * collection, and a server's heap grows with each connection.
+ */
+const open: (Watcher | undefined)[] = [];
+let count = 0;
 
 /**
  * Calls `callback` whenever the fd is ready, until the watcher is closed. Close the watcher before the fd.
@@ -42,7 +48,7 @@ export function watch(fd: number, interest: Interest, callback: (ready: Readines
 
 /** Watchers that are open in this thread, to show that none leak. */
 export function watcherCount(): number {
-  return open.size;
+  return count;
 }
 
 export class Watcher {
@@ -61,13 +67,12 @@ export class Watcher {
     this.fd = fd;
     this.#callback = callback;
     this.#interest = { ...interest };
-    for (const other of open) {
-      if (other.fd === fd) throw new LinuxError(ERRNO.EEXIST, "poll", fd, "the fd is watched already");
-    }
+    if (open[fd] !== undefined) throw new LinuxError(ERRNO.EEXIST, "poll", fd, "the fd is watched already");
     checkPollable(fd);
     this.#handle = poll(fd, wanted(interest), this.#onPoll);
     if (!isWanted(interest)) this.#handle.stop();
-    open.add(this);
+    open[fd] = this;
+    count++;
   }
 
   /** Changes what is reported; members that are left out stay as they are. Nothing wanted is allowed: the fd rests. */
@@ -89,7 +94,8 @@ export class Watcher {
     this.#handle = null;
     // koffi keeps hold of #onPoll, and so of us, until the handle is collected; what the callback knows must not wait.
     this.#callback = ignore;
-    open.delete(this);
+    open[this.fd] = undefined;
+    count--;
   }
 
   /** Lets the watcher keep the process alive, which it does from the start. */

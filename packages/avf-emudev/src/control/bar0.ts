@@ -22,7 +22,7 @@ export interface Bar0Parts {
 export class Bar0 {
   readonly #parts: Bar0Parts;
   /** Registers without effect, kept so that they read back: HENA, HKEY, HLUT, STAT_CTL01. */
-  readonly #plain = new Map<number, number>();
+  readonly #plain: number[] = [];
 
   constructor(parts: Bar0Parts) {
     this.#parts = parts;
@@ -71,7 +71,7 @@ export class Bar0 {
       case REG.VFGEN_RSTAT.offset:
         return rstat();
       default:
-        return this.#plain.get(offset) ?? 0;
+        return this.#plain[offset >>> 2] ?? 0;
     }
   }
 
@@ -133,7 +133,7 @@ export class Bar0 {
         arq.bah = value;
         return;
       default:
-        this.#plain.set(offset, value);
+        this.#plain[offset >>> 2] = value;
     }
   }
 
@@ -155,7 +155,7 @@ export class Bar0 {
 
   /** Registers without effect read 0 again; the rest is reset by who keeps it. */
   reset(): void {
-    this.#plain.clear();
+    this.#plain.length = 0;
   }
 
   #aligned(offset: number, bytes: number): boolean {

@@ -29,7 +29,8 @@ export interface Mapping {
 }
 
 const WINDOW_BYTES_MAX = 2 ** 32;
-const windowsOf = new WeakMap<Arena, Map<string, Window[]>>();
+/** By file; not Maps inside, since every client comes with files of its own: see the note in watch.ts of `linux`. */
+const windowsOf = new WeakMap<Arena, Record<string, Window[]>>();
 
 /**
  * Finds or makes a mapping of a range that lies inside the file.
@@ -39,10 +40,10 @@ const windowsOf = new WeakMap<Arena, Map<string, Window[]>>();
  */
 export function mapFile(arena: Arena, fd: number, file: FileIdentity, fileOffset: bigint, size: bigint, prot: number) {
   if (size > BigInt(WINDOW_BYTES_MAX) || fileOffset + size > BigInt(Number.MAX_SAFE_INTEGER)) return null;
-  const files = windowsOf.get(arena) ?? new Map<string, Window[]>();
+  const files = windowsOf.get(arena) ?? (Object.create(null) as Record<string, Window[]>);
   windowsOf.set(arena, files);
   const key = `${file.dev}:${file.ino}`;
-  const windows = files.get(key) ?? [];
+  const windows = files[key] ?? [];
   const first = Number(fileOffset);
   const end = first + Number(size);
 
@@ -54,12 +55,12 @@ export function mapFile(arena: Arena, fd: number, file: FileIdentity, fileOffset
   const shared = window;
   if (shared.users++ === 0) {
     windows.push(shared);
-    files.set(key, windows);
+    files[key] = windows;
   }
   const release = (): void => {
     if (--shared.users > 0) return;
     windows.splice(windows.indexOf(shared), 1);
-    if (windows.length === 0) files.delete(key);
+    if (windows.length === 0) delete files[key];
     arena.unmapWindow(shared.off);
   };
   return { off: shared.off + (first - shared.fileOffset), release } satisfies Mapping;

@@ -19,7 +19,8 @@ const kept: WebAssembly.Memory[] = [];
 const roundUp = (value: number, align: number) => Math.ceil(value / align) * align;
 
 export class Arena extends ArenaViews {
-  readonly #zones = new Map<string, Memzone>();
+  /** By name; a memory table makes and frees one at each map, so not a Map: see the note in watch.ts of `linux`. */
+  readonly #zones: Record<string, Memzone> = Object.create(null);
   readonly #own: RangeAllocator;
   readonly #windows: RangeAllocator;
   /** Windows whose first asked-for byte is not the window's first, by that byte. */
@@ -65,7 +66,7 @@ export class Arena extends ArenaViews {
     checkInteger(`memzone ${name}: align`, align, 1, ALIGN_MAX);
     if ((align & (align - 1)) !== 0)
       throw new ShmError("EINVAL", `memzone ${name}: align is ${align}: it must be a power of two`);
-    if (this.#zones.has(name)) throw new ShmError("EEXIST", `memzone ${name} exists already`);
+    if (name in this.#zones) throw new ShmError("EEXIST", `memzone ${name} exists already`);
     const granule = align >= PAGE_BYTES ? PAGE_BYTES : LINE_BYTES;
     const size = roundUp(bytes, granule);
     const off = this.#own.reserve(size, Math.max(align, LINE_BYTES), this.base);
@@ -73,25 +74,25 @@ export class Arena extends ArenaViews {
     this.u8.fill(0, off, Math.max(off, Math.min(off + size, this.#untouched)));
     this.#untouched = Math.max(this.#untouched, off + size);
     const zone = { name, off, bytes };
-    this.#zones.set(name, zone);
+    this.#zones[name] = zone;
     return zone;
   }
 
   memzoneLookup(name: string): Memzone | undefined {
-    return this.#zones.get(name);
+    return this.#zones[name];
   }
 
   /** @throws ShmError ENOENT */
   memzoneFree(name: string): void {
-    const zone = this.#zones.get(name);
+    const zone = this.#zones[name];
     if (zone === undefined) throw new ShmError("ENOENT", `memzone ${name} does not exist`);
-    this.#zones.delete(name);
+    delete this.#zones[name];
     this.#own.release(zone.off);
   }
 
   /** All memzones by offset. */
   memzones(): Memzone[] {
-    return [...this.#zones.values()].sort((a, b) => a.off - b.off);
+    return Object.values(this.#zones).sort((a, b) => a.off - b.off);
   }
 
   /**

@@ -10,7 +10,8 @@ export interface Range {
 export class RangeAllocator {
   /** Sorted, never adjacent to one another. */
   readonly #free: { off: number; bytes: number }[];
-  readonly #used = new Map<number, number>();
+  /** Sorted. Not a Map: see the note in watch.ts of `linux`. */
+  readonly #used: Range[] = [];
 
   /** Hands out parts of [start, end). */
   constructor(start: number, end: number) {
@@ -32,7 +33,7 @@ export class RangeAllocator {
       if (before > 0) rest.push({ off: hole.off, bytes: before });
       if (after > 0) rest.push({ off: off + bytes, bytes: after });
       this.#free.splice(i, 1, ...rest);
-      this.#used.set(off, bytes);
+      this.#used.splice(lowerBound(this.#used, off), 0, { off, bytes });
       return off;
     }
     return null;
@@ -40,15 +41,12 @@ export class RangeAllocator {
 
   /** Takes back what reserve() returned; its size, or undefined when `off` is not in use. */
   release(off: number): number | undefined {
-    const bytes = this.#used.get(off);
-    if (bytes === undefined) return undefined;
-    this.#used.delete(off);
-    let low = 0;
-    for (let high = this.#free.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if (this.#free[middle]!.off < off) low = middle + 1;
-      else high = middle;
-    }
+    const at = lowerBound(this.#used, off);
+    const range = this.#used[at];
+    if (range === undefined || range.off !== off) return undefined;
+    const { bytes } = range;
+    this.#used.splice(at, 1);
+    const low = lowerBound(this.#free, off);
     this.#free.splice(low, 0, { off, bytes });
     this.#joinWithNext(low);
     if (low > 0) this.#joinWithNext(low - 1);
@@ -57,12 +55,13 @@ export class RangeAllocator {
 
   /** Size of the range in use at `off`. */
   bytesOf(off: number): number | undefined {
-    return this.#used.get(off);
+    const range = this.#used[lowerBound(this.#used, off)];
+    return range?.off === off ? range.bytes : undefined;
   }
 
-  /** Ranges in use, in the order they were handed out. */
+  /** Ranges in use by offset. */
   used(): Range[] {
-    return [...this.#used].map(([off, bytes]) => ({ off, bytes }));
+    return this.#used.map((range) => ({ ...range }));
   }
 
   /** Free ranges by offset. */
@@ -77,4 +76,15 @@ export class RangeAllocator {
     range.bytes += next.bytes;
     this.#free.splice(i + 1, 1);
   }
+}
+
+/** Index of the first range at or above an offset. */
+function lowerBound(sorted: readonly Range[], off: number): number {
+  let low = 0;
+  for (let high = sorted.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]!.off < off) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -12,6 +12,7 @@ import { cleanUp } from "./clean-up.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { newStats, type Stats } from "./stats.ts";
+import { Strangers } from "./strangers.ts";
 
 export interface ServerOptions {
   log?: Log;
@@ -35,8 +36,6 @@ export interface ServerOptions {
   greetingTimeoutMs?: number;
 }
 
-/** Connections that have not got the device, and may not stay for long. */
-const MAX_STRANGERS = 64;
 const ACCEPTS_PER_WAKE = 16;
 /** Rest after a failed accept (no fd numbers left), which would otherwise be reported again at once. */
 const ACCEPT_PAUSE_MS = 100;
@@ -56,10 +55,8 @@ export class VfioUserServer {
   #leaving: Promise<void> | null = null;
   /** Greeted while somebody was being cleaned up after, in order of arrival. */
   #waiting: Session[] = [];
-  /** Every connection but the holder, with what cancels its time limit. */
-  #strangers = new Map<Session, () => void>();
-  /** Those of them that may not have the device. */
-  #unwelcome = new WeakSet<Session>();
+  /** Every connection but the holder. */
+  #strangers = new Strangers();
 
   constructor(sockAddr: string, device: VfioUserDevice, options: ServerOptions = {}) {
     this.sockAddr = sockAddr;
@@ -102,7 +99,7 @@ export class VfioUserServer {
     this.#watcher = null;
     this.#listening?.close();
     this.#listening = null;
-    for (const session of [...this.#strangers.keys()]) session.connection.close();
+    this.#strangers.closeAll();
     this.#holder?.connection.close();
     await this.#leaving;
   }
@@ -172,25 +169,20 @@ export class VfioUserServer {
     const cancel = this.#clock.after(this.#options.greetingTimeoutMs ?? 10_000, () => {
       if (!session.greeted) session.connection.close(protocolError(ERRNO.ETIMEDOUT, "no VERSION in time"));
     });
-    this.#strangers.set(session, cancel);
-    this.#checkPeer(session);
-    if (this.#strangers.size <= MAX_STRANGERS) return;
-    const strangers = [...this.#strangers.keys()];
-    const oldest = strangers.find((each) => this.#unwelcome.has(each)) ?? strangers[0];
-    oldest?.connection.close(protocolError(ERRNO.EBUSY, "too many connections wait for the device"));
+    this.#strangers.add(session, this.#isUnwelcome(session), cancel);
   }
 
-  #checkPeer(session: Session): void {
+  #isUnwelcome(session: Session): boolean {
     const { peer: rule } = this.#options;
     const { pid, uid, gid } = session.peer;
     const why = rule === undefined ? null : forbidden(session.connection.fd, session.peer, rule);
-    if (why === null) return;
-    this.#unwelcome.add(session);
+    if (why === null) return false;
     this.#log.warning(`${this.sockAddr}: client pid ${pid}, uid ${uid}, gid ${gid} may not have the device: ${why}`);
+    return true;
   }
 
   #greeted(session: Session): void {
-    if (this.#unwelcome.has(session)) {
+    if (this.#strangers.isUnwelcome(session)) {
       this.stats.forbidden++;
       session.refuse(ERRNO.EACCES);
       return;
@@ -210,7 +202,7 @@ export class VfioUserServer {
   }
 
   #admit(session: Session): void {
-    this.#forget(session);
+    this.#strangers.remove(session);
     this.#holder = session;
     this.stats.clients++;
     this.#log.info(`${this.sockAddr}: client ${session.peer.pid} has connected`);
@@ -223,7 +215,7 @@ export class VfioUserServer {
       this.#log.info(`${this.sockAddr}: connection of client ${session.peer.pid} is closed: ${reason.message}`);
     }
     if (session !== this.#holder) {
-      this.#forget(session);
+      this.#strangers.remove(session);
       return;
     }
     this.#log.info(`${this.sockAddr}: client ${session.peer.pid} has left`);
@@ -236,10 +228,5 @@ export class VfioUserServer {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const session of waiting) if (session.connection.open) this.#greeted(session);
-  }
-
-  #forget(session: Session): void {
-    this.#strangers.get(session)?.();
-    this.#strangers.delete(session);
   }
 }
