@@ -1,7 +1,8 @@
 // One end of a unix stream socket that carries file descriptors: sendmsg(2) and recvmsg(2) with SCM_RIGHTS (unix(7),
 // cmsg(3)). A stream keeps no message boundaries, yet the kernel never merges bytes sent with one set of fds with bytes
 // sent before or after them into one recvmsg of ours beyond their end, so a caller that reads header and body apart
-// sees the fds with the first byte they were sent with. The message header is laid out once in one buffer and reused.
+// sees the fds with the first byte they were sent with. The message header is laid out once a thread, in one buffer that
+// all messengers use: a call reads and writes it only until it returns.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { address, errno, recvmsg, sendmsg } from "./libc.ts";
 
@@ -27,6 +28,12 @@ const IOV = 56;
 const CONTROL = 72;
 const CMSG_HEADER = 16;
 
+const header = new Uint8Array(CONTROL + CMSG_HEADER + 4 * SCM_MAX_FD + 4);
+const words = new DataView(header.buffer);
+const control = address(header) + CONTROL;
+setWord(MSG_IOV, address(header) + IOV);
+setWord(MSG_IOVLEN, 1);
+
 /** Reads and writes one socket; not shared between threads. Closing the fd is the caller's. */
 export class SocketMessenger {
   /** The fds that came with the last `recv`; the caller owns each of them and must close it. The array is reused. */
@@ -34,9 +41,6 @@ export class SocketMessenger {
   #truncated = false;
   readonly #fd: number;
   readonly #maxFds: number;
-  readonly #header: Uint8Array;
-  readonly #words: DataView;
-  readonly #control: number;
   #view: Uint8Array | null = null;
   #viewAddress = 0;
 
@@ -44,13 +48,6 @@ export class SocketMessenger {
   constructor(fd: number, maxFds: number = SCM_MAX_FD) {
     this.#fd = fd;
     this.#maxFds = Math.max(0, Math.min(maxFds, SCM_MAX_FD));
-    const buffer = new ArrayBuffer(CONTROL + CMSG_HEADER + 4 * SCM_MAX_FD + 4);
-    this.#header = new Uint8Array(buffer);
-    this.#words = new DataView(buffer);
-    const base = address(this.#header);
-    this.#control = base + CONTROL;
-    this.#setWord(MSG_IOV, base + IOV);
-    this.#setWord(MSG_IOVLEN, 1);
   }
 
   /** True when the last `recv` lost fds (MSG_CTRUNC): more than fit, or this process has no fd numbers left. */
@@ -69,11 +66,11 @@ export class SocketMessenger {
     if (length === 0)
       throw new LinuxError(ERRNO.EINVAL, "recvmsg", this.#fd, "asked for 0 bytes, which reads as an end");
     this.#aim(into, offset, length, "recvmsg");
-    this.#setWord(MSG_CONTROL, this.#maxFds === 0 ? 0 : this.#control);
-    this.#setWord(MSG_CONTROLLEN, this.#maxFds === 0 ? 0 : CMSG_HEADER + 4 * this.#maxFds);
-    this.#words.setInt32(MSG_FLAGS, 0, true);
+    setWord(MSG_CONTROL, this.#maxFds === 0 ? 0 : control);
+    setWord(MSG_CONTROLLEN, this.#maxFds === 0 ? 0 : CMSG_HEADER + 4 * this.#maxFds);
+    words.setInt32(MSG_FLAGS, 0, true);
     for (;;) {
-      const count = recvmsg(this.#fd, this.#header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+      const count = recvmsg(this.#fd, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
       if (count >= 0) {
         this.#takeControl();
         return count;
@@ -100,7 +97,7 @@ export class SocketMessenger {
     this.#aim(from, offset, length, "sendmsg");
     this.#putControl(fds, count);
     for (;;) {
-      const sent = sendmsg(this.#fd, this.#header, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const sent = sendmsg(this.#fd, header, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent >= 0) return sent;
       const error = errno();
       if (error === ERRNO.EAGAIN) return -1;
@@ -117,22 +114,21 @@ export class SocketMessenger {
       this.#view = view;
       this.#viewAddress = address(view);
     }
-    this.#setWord(IOV, this.#viewAddress + offset);
-    this.#setWord(IOV + 8, length);
+    setWord(IOV, this.#viewAddress + offset);
+    setWord(IOV + 8, length);
   }
 
   #putControl(fds: readonly number[] | undefined, count: number): void {
-    this.#setWord(MSG_CONTROL, count === 0 ? 0 : this.#control);
-    this.#setWord(MSG_CONTROLLEN, count === 0 ? 0 : CMSG_HEADER + 4 * count);
+    setWord(MSG_CONTROL, count === 0 ? 0 : control);
+    setWord(MSG_CONTROLLEN, count === 0 ? 0 : CMSG_HEADER + 4 * count);
     if (fds === undefined || count === 0) return;
-    this.#setWord(CONTROL, CMSG_HEADER + 4 * count);
-    this.#words.setInt32(CONTROL + 8, SOL_SOCKET, true);
-    this.#words.setInt32(CONTROL + 12, SCM_RIGHTS, true);
-    for (let i = 0; i < count; i++) this.#words.setInt32(CONTROL + CMSG_HEADER + 4 * i, fds[i], true);
+    setWord(CONTROL, CMSG_HEADER + 4 * count);
+    words.setInt32(CONTROL + 8, SOL_SOCKET, true);
+    words.setInt32(CONTROL + 12, SCM_RIGHTS, true);
+    for (let i = 0; i < count; i++) words.setInt32(CONTROL + CMSG_HEADER + 4 * i, fds[i], true);
   }
 
   #takeControl(): void {
-    const words = this.#words;
     this.#truncated = (words.getInt32(MSG_FLAGS, true) & MSG_CTRUNC) !== 0;
     const end = CONTROL + words.getUint32(MSG_CONTROLLEN, true);
     let at = CONTROL;
@@ -145,10 +141,10 @@ export class SocketMessenger {
       at += (bytes + 7) & ~7;
     }
   }
+}
 
-  /** Stores a number below 2^53 as a 64-bit word, without a BigInt. */
-  #setWord(offset: number, value: number): void {
-    this.#words.setUint32(offset, value >>> 0, true);
-    this.#words.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
-  }
+/** Stores a number below 2^53 as a 64-bit word, without a BigInt. */
+function setWord(offset: number, value: number): void {
+  words.setUint32(offset, value >>> 0, true);
+  words.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }

@@ -7,6 +7,7 @@ import { closeFd, getAffinity } from "@emudev/linux";
 import { Arena, Qsbr } from "@emudev/shm";
 import { EalError } from "../errors.ts";
 import { cyclesOf } from "./cpu-clock.ts";
+import { boundYoungGeneration } from "./heap.ts";
 import { lcoreUsage, setPollMode } from "./lcore-usage.ts";
 import { Lcores } from "./lcores.ts";
 import { type Logger, Logs } from "./log.ts";
@@ -86,6 +87,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
     const qsbr = Qsbr.create(arena, "eal_qsbr");
     const lcores = new Lcores(arena, qsbr, options.lcores, options.mainLcore, log);
     undo.push(() => lcores.close());
+    undo.push(boundYoungGeneration());
     setPollMode(arena, lcores.workers, options.pollMode);
     const telemetry = new Telemetry(log);
     const vdev = new VdevBus(() => made, log);

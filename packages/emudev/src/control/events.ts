@@ -55,7 +55,9 @@ export const eventArg = (message: number): number => (message >>> 8) & 0xffff;
 /** One subscriber of one device: sends messages, keeps what is unanswered, and what did not fit yet. Used by this class alone. */
 export class EmuDevSubscription {
   readonly channel: EmuDevEventChannel;
-  readonly #unanswered = new Map<number, () => void>();
+  /** By sequence number. Not a Map: see the note in watch.ts of `linux`. */
+  readonly #unanswered: ({ message: number; done: () => void } | undefined)[] = [];
+  #unansweredCount = 0;
   readonly #waiting: { type: number; arg: number; done: () => void }[] = [];
   #seq = 0;
 
@@ -82,29 +84,32 @@ export class EmuDevSubscription {
 
   /** Takes the answer to a message. @returns false when there is no such message */
   answer(message: number): boolean {
-    const done = this.#unanswered.get(message);
-    if (done === undefined) return false;
-    this.#unanswered.delete(message);
-    done();
+    const sent = this.#unanswered[message & 0xff];
+    if (sent?.message !== message) return false;
+    this.#unanswered[message & 0xff] = undefined;
+    this.#unansweredCount--;
+    sent.done();
     this.#flush();
     return true;
   }
 
   /** The subscriber left: nobody waits for it any longer. */
   close(): void {
-    for (const done of this.#unanswered.values()) done();
+    for (const sent of this.#unanswered.splice(0)) sent?.done();
     for (const { done } of this.#waiting.splice(0)) done();
-    this.#unanswered.clear();
+    this.#unansweredCount = 0;
   }
 
   #flush(): void {
     let sent = false;
-    while (this.#waiting.length > 0 && this.#unanswered.size < EVENTS_UNANSWERED_MAX) {
+    while (this.#waiting.length > 0 && this.#unansweredCount < EVENTS_UNANSWERED_MAX) {
       const { type, arg, done } = this.#waiting[0]!;
-      this.#seq = (this.#seq + 1) & 0xff; // fewer than 256 are unanswered, so none is met again
+      do this.#seq = (this.#seq + 1) & 0xff;
+      while (this.#unanswered[this.#seq] !== undefined); // fewer than 256 are unanswered
       const message = ((type << 24) | (arg << 8) | this.#seq) >>> 0;
       if (!this.channel.queue.enqueue(message)) break; // full: an answer comes back here
-      this.#unanswered.set(message, done);
+      this.#unanswered[this.#seq] = { message, done };
+      this.#unansweredCount++;
       this.#waiting.shift();
       sent = true;
     }

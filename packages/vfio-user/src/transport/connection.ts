@@ -40,6 +40,14 @@ export interface ConnectionOptions {
 const MESSAGES_PER_WAKE = 64;
 const MAX_QUEUED_BYTES = 16 << 20;
 const FIRST_BUFFER_SIZE = 4096;
+/** Receive buffers of connections that are gone, for those to come: memory is not to grow with their number. */
+const MAX_SPARE_BUFFERS = 16;
+const spareBuffers: Uint8Array[] = [];
+
+const NO_BUFFER = new Uint8Array(0);
+/** Where any connection of the thread lays out a message: it is sent, or copied, before the next one. */
+let tx = new Uint8Array(FIRST_BUFFER_SIZE);
+let txView = new DataView(tx.buffer);
 
 export class Connection {
   readonly fd: number;
@@ -50,7 +58,7 @@ export class Connection {
   #open = true;
   #paused = false;
   #pumping = false;
-  #rx = new Uint8Array(FIRST_BUFFER_SIZE);
+  #rx = spareBuffers.pop() ?? new Uint8Array(FIRST_BUFFER_SIZE);
   #rxView = new DataView(this.#rx.buffer);
   #have = 0;
   #need = header.SIZE;
@@ -58,8 +66,6 @@ export class Connection {
   #fds: number[] = [];
   #fdFault = false;
   #drained: (() => void)[] = [];
-  #tx = new Uint8Array(FIRST_BUFFER_SIZE);
-  #txView = new DataView(this.#tx.buffer);
 
   /** Takes over `fd`. */
   constructor(fd: number, options: ConnectionOptions) {
@@ -99,9 +105,9 @@ export class Connection {
   send(id: number, command: number, flags: number, error: number, body?: Uint8Array, fds?: readonly number[]): boolean {
     if (!this.#open) return false;
     const size = header.SIZE + (body?.length ?? 0);
-    if (size > this.#tx.length) this.#growTx(size);
-    header.encodeInto(this.#txView, 0, { id, command, size, flags, error });
-    if (body !== undefined) this.#tx.set(body, header.SIZE);
+    if (size > tx.length) growTx(size);
+    header.encodeInto(txView, 0, { id, command, size, flags, error });
+    if (body !== undefined) tx.set(body, header.SIZE);
     return this.#transmit(size, fds);
   }
 
@@ -114,6 +120,7 @@ export class Connection {
       while (budget > 0 && this.#open && !this.#paused && this.#receive()) budget--;
     } finally {
       this.#pumping = false;
+      if (!this.#open) this.#giveBuffer(); // the handler that closed it may still have been reading
     }
   }
 
@@ -139,6 +146,7 @@ export class Connection {
     this.#fds = [];
     this.#queue.clear();
     this.#wakeDrained();
+    if (!this.#pumping) this.#giveBuffer();
     this.#options.onClose(reason);
   }
 
@@ -219,7 +227,7 @@ export class Connection {
     let sent = 0;
     if (this.#queue.empty) {
       try {
-        sent = this.#messenger.send(this.#tx, 0, size, fds);
+        sent = this.#messenger.send(tx, 0, size, fds);
       } catch (error) {
         this.close(error as Error);
         return false;
@@ -228,7 +236,7 @@ export class Connection {
     }
     const rest = sent > 0 ? undefined : fds;
     try {
-      this.#queue.push(this.#tx.slice(Math.max(sent, 0), size), rest);
+      this.#queue.push(tx.slice(Math.max(sent, 0), size), rest);
     } catch (error) {
       this.close(error as Error);
       return false;
@@ -267,10 +275,16 @@ export class Connection {
     this.#rxView = new DataView(grown.buffer);
   }
 
-  #growTx(size: number): void {
-    this.#tx = new Uint8Array(roundUp(size));
-    this.#txView = new DataView(this.#tx.buffer);
+  /** Nobody looks at the receive buffer any more. */
+  #giveBuffer(): void {
+    if (this.#rx.length === FIRST_BUFFER_SIZE && spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(this.#rx);
+    this.#rx = NO_BUFFER;
   }
+}
+
+function growTx(size: number): void {
+  tx = new Uint8Array(roundUp(size));
+  txView = new DataView(tx.buffer);
 }
 
 /** The next power of two, but no more than the longest message needs. */
