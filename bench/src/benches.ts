@@ -6,6 +6,7 @@ import { mempoolBenches } from "./micro/mempool.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { twoThreadsBench } from "./micro/two-threads.ts";
 import { pathBench } from "./path.ts";
+import { peersBench } from "./peers/bench.ts";
 
 export interface BenchEntry {
   name: string;
@@ -21,4 +22,5 @@ export const benches: readonly BenchEntry[] = [
   ...mempoolBenches,
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+  { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },
 ];
