@@ -7,10 +7,12 @@ import {
   VIRTCHNL_OP as OP,
   type QueuePairInfo,
   queueSelectCodec,
+  REG,
   vsiQueueConfigCodec,
 } from "@emudev/avf";
 import { emuGetDbInfo, emuGetQueueInfo } from "@emudev/emudev";
-import { eventfdRead, fdCount } from "@emudev/linux";
+import { eventfdRead, eventfdWrite, fdCount, mapAnywhere, PROT } from "@emudev/linux";
+import { closeIoFds } from "@emudev/vfio-user";
 import { afterAll, describe, expect, test } from "vitest";
 import { RESET_MS } from "../src/control/states.ts";
 import { show } from "../src/index.ts";
@@ -215,6 +217,43 @@ test("doorbell=fd: nothing is mapped, a trapped write is stored and signalled on
   expect([eventfdRead(tx1.fd!), eventfdRead(rx1.fd!)]).toEqual([1, 0]);
   expect(eal.arena.u32[tx1.priv.off >>> 2]).toBe(9);
   expect(emuGetDbInfo(rig.dev.id, 4)).toBeNull();
+  guest.close();
+  await gone(rig);
+  await rig.end();
+});
+
+test("doorbell=fd: an ioeventfd a queue, with the tail's word as shadow memory; new ones for every client", async () => {
+  const rig = await makeRig(",doorbell=fd,queues=2");
+  const guest = await Guest.connect(rig.path);
+  const ioFds = await guest.client.getRegionIoFds(0);
+  const { QRX_TAIL1: rx, QTX_TAIL1: tx } = REG;
+  expect(ioFds.map(({ offset, size, type, flags, shadow }) => [offset, size, type, flags, shadow?.offset])).toEqual(
+    [rx.offset, tx.offset, rx.offset + 4, tx.offset + 4].map((at) => [at, 4, "shadow", 0, at]),
+  );
+  const tx1 = emuGetDbInfo(rig.dev.id, 3)!;
+  const memory = mapAnywhere(0x3000, PROT.READ | PROT.WRITE, ioFds[3]!.shadow!.fd, 0);
+  new Uint32Array(memory.buffer)[ioFds[3]!.offset / 4] = 77;
+  eventfdWrite(ioFds[3]!.fd);
+  expect([eal.arena.u32[tx1.priv.off >>> 2], eventfdRead(tx1.fd!)]).toEqual([77, 1]);
+  expect(await guest.driver.read("QTX_TAIL1", 1)).toBe(77);
+  guest.close();
+  await gone(rig);
+  const next = await Guest.connect(rig.path);
+  const again = emuGetDbInfo(rig.dev.id, 3)!;
+  eventfdWrite(ioFds[3]!.fd);
+  new Uint32Array(memory.buffer)[ioFds[3]!.offset / 4] = 78;
+  expect([eal.arena.u32[again.priv.off >>> 2], eventfdRead(again.fd!)]).toEqual([0, 0]);
+  memory.unmap();
+  closeIoFds(ioFds);
+  next.close();
+  await gone(rig);
+  await rig.end();
+});
+
+test("doorbell=mem: pages are mapped, and there are no ioeventfds", async () => {
+  const rig = await makeRig();
+  const guest = await Guest.connect(rig.path);
+  expect(await guest.client.getRegionIoFds(0)).toEqual([]);
   guest.close();
   await gone(rig);
   await rig.end();

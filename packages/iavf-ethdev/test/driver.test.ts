@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { DYN_CTL_INTENA, DYN_CTL_WB_ON_ITR, VIRTCHNL_OP as OP, opName, REG, VIRTCHNL_EVENT } from "@emudev/avf";
-import { fdCount } from "@emudev/linux";
+import { eventfdRead, fdCount } from "@emudev/linux";
 import { mbufBytes, mbufFree, mbufFrom } from "@emudev/shm";
 import { afterAll, describe, expect, it } from "vitest";
 import { eal, endEal, lines, makeRig, pkts, pool, type Rig, socketPath, startPort, until } from "./driver-rig.ts";
@@ -95,6 +95,40 @@ describe("net_iavf", () => {
     expect(pool.inUseCount()).toBe(0);
   });
 
+  it("rings by ioeventfd: the tail in shadow memory, one signal a burst, and no message", async () => {
+    const rig = await makeRig({ doorbells: false, ioeventfds: 2 });
+    await startPort(rig.dev, 2, 64);
+    const [rx0, tx0, rx1, tx1] = rig.fake.bells.map((fd) => eventfdRead(fd));
+    expect([rx0, tx0, rx1, tx1]).toEqual([1, 1, 1, 1]);
+    for (let round = 0; round < 5; round++) {
+      expect(await roundTrip(rig, frames(32))).toEqual(frames(32));
+      expect(rig.fake.bells.map((fd) => eventfdRead(fd))).toEqual([1, 1, 0, 0]);
+    }
+    expect(rig.fake.writes.filter((name) => name.includes("TAIL"))).toEqual([]);
+    await rig.dev.stop();
+    await rig.dev.start();
+    expect(rig.fake.loop()).toBe(0);
+    expect(await roundTrip(rig, frames(20))).toEqual(frames(20));
+    await rig.end();
+    expect(pool.inUseCount()).toBe(0);
+  });
+
+  it("sends the tails of queues that have no ioeventfd", async () => {
+    const rig = await makeRig({ doorbells: false, ioeventfds: 1, pairs: 2 });
+    await startPort(rig.dev, 2, 64);
+    const { tx } = await rig.open();
+    for (const q of [0, 1]) {
+      eal.arena.u32.set([mbufFrom(pool, 0, new Uint8Array(60))], pkts >>> 2);
+      expect(tx[q]!.burst(pkts, 1)).toBe(1);
+    }
+    await until("the forwarded tail", () => rig.fake.registers[REG.QTX_TAIL1.offset / 4 + 1] === 1);
+    expect(rig.fake.registers[REG.QTX_TAIL1.offset / 4]).toBe(0);
+    expect(new Set(rig.fake.writes.filter((name) => name.includes("TAIL")))).toEqual(
+      new Set(["QRX_TAIL1", "QTX_TAIL1"].map((name) => `${name}(1)`)),
+    );
+    await rig.end();
+  });
+
   it("leaves the queue vector alone, and needs no vector at all", async () => {
     const rig = await makeRig({ vectors: 0 });
     await startPort(rig.dev);
@@ -105,24 +139,27 @@ describe("net_iavf", () => {
     await rig.end();
   });
 
-  it("can be stopped, started again with other queues, and leaks nothing", async () => {
-    const rig = await makeRig();
-    await startPort(rig.dev);
-    await rig.end();
-    const [fds, maps] = [fdCount(), memfdMappings()];
-    const zones = eal.arena.memzones().length;
-    for (let i = 0; i < 3; i++) {
-      const again = await makeRig();
-      await startPort(again.dev, 1);
-      await again.dev.stop();
-      await startPort(again.dev, 2);
-      await again.end();
-    }
-    expect(fdCount()).toBe(fds);
-    expect(memfdMappings()).toBe(maps);
-    expect(eal.arena.memzones().length).toBe(zones);
-    expect(pool.inUseCount()).toBe(0);
-  });
+  it.each([{}, { doorbells: false }, { doorbells: false, ioeventfds: 2 }])(
+    "can be stopped, started again with other queues, and leaks nothing (%j)",
+    async (options) => {
+      const rig = await makeRig(options);
+      await startPort(rig.dev);
+      await rig.end();
+      const [fds, maps] = [fdCount(), memfdMappings()];
+      const zones = eal.arena.memzones().length;
+      for (let i = 0; i < 3; i++) {
+        const again = await makeRig(options);
+        await startPort(again.dev, 1);
+        await again.dev.stop();
+        await startPort(again.dev, 2);
+        await again.end();
+      }
+      expect(fdCount()).toBe(fds);
+      expect(memfdMappings()).toBe(maps);
+      expect(eal.arena.memzones().length).toBe(zones);
+      expect(pool.inUseCount()).toBe(0);
+    },
+  );
 
   it("uses the address and the number of queues of its devargs", async () => {
     const rig = await makeRig({ pairs: 2 }, ",mac=02:11:22:33:44:55,queues=1");

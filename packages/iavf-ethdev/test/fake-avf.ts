@@ -2,8 +2,9 @@
 // replace. It moves packets from transmit queue q to receive queue q when told to. It keeps what it saw in order, so that
 // tests can hold the driver against the bring-up of Linux. Only for tests: nothing here defends itself.
 import * as A from "@emudev/avf";
-import { closeFd, eventfdWrite, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
+import { closeFd, eventfd, eventfdWrite, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
 import {
+  type IoFd,
   IRQ_FLAG,
   PCI_IRQ,
   PCI_REGION,
@@ -18,7 +19,10 @@ export interface Reply {
   bytes: Uint8Array;
 }
 export interface FakeOptions {
+  /** Doorbell pages can be mapped. */
   doorbells?: boolean;
+  /** Queue pairs with ioeventfds and shadow memory. */
+  ioeventfds?: number;
   vectors?: number;
   deviceId?: number;
   caps?: number;
@@ -43,6 +47,8 @@ export class FakeAvf implements VfioUserDevice {
   readonly writes: string[] = [];
   /** Replies by op instead of the usual ones; null = no reply at all. */
   readonly script = new Map<number, (bytes: Uint8Array) => Reply | null>();
+  /** Eventfds by queue: receive q at 2 q, transmit q at 2 q + 1. */
+  readonly bells: number[];
   queues: A.VsiQueueConfig | null = null;
   enabled = { rx: 0, tx: 0 };
   macs: string[] = [];
@@ -56,8 +62,18 @@ export class FakeAvf implements VfioUserDevice {
   #partial = new Map<number, Uint8Array[]>();
 
   constructor(path: string, options: FakeOptions = {}) {
-    const all = { doorbells: true, vectors: 3, deviceId: 0x1889, pairs: 2, caps: 0x900e1, rssKeySize: 52, ...options };
+    const all = {
+      doorbells: true,
+      ioeventfds: 0,
+      vectors: 3,
+      deviceId: 0x1889,
+      pairs: 2,
+      caps: 0x900e1,
+      rssKeySize: 52,
+      ...options,
+    };
     this.#options = all;
+    this.bells = Array.from({ length: 2 * all.ioeventfds }, () => eventfd());
     const fd = memfdCreate("fake-bar0", A.BAR0_BYTES, { seals: true });
     const map = mapAnywhere(A.BAR0_BYTES, PROT.READ | PROT.WRITE, fd, 0);
     this.#page = { fd, map, u32: new Uint32Array(map.buffer) };
@@ -88,6 +104,15 @@ export class FakeAvf implements VfioUserDevice {
     this.#dropAll();
     this.#page.map.unmap();
     closeFd(this.#page.fd);
+    this.bells.forEach(closeFd);
+  }
+
+  ioFds(index: number): IoFd[] {
+    if (index !== 0) return [];
+    return this.bells.map((fd, i) => {
+      const offset = (i % 2 === 0 ? REG.QRX_TAIL1 : REG.QTX_TAIL1).offset + 4 * (i >>> 1);
+      return { offset, size: 4, fd, type: "shadow", shadow: { fd: this.#page.fd, offset } };
+    });
   }
 
   /** Sends an event to the driver, as the device would. */
@@ -282,7 +307,7 @@ export class FakeAvf implements VfioUserDevice {
 
   #tail(name: "QTX_TAIL1" | "QRX_TAIL1", q: number): number {
     const index = REG[name].offset / 4 + q;
-    return this.#options.doorbells ? this.#page.u32[index]! : this.registers[index]!;
+    return this.#options.doorbells || q < this.#options.ioeventfds ? this.#page.u32[index]! : this.registers[index]!;
   }
   #reg(register: A.Register): number {
     return this.registers[register.offset / 4]!;

@@ -2,11 +2,13 @@
 // comes back shows that offloads, segments and tags mean the same on both sides of the descriptor.
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { regName } from "@emudev/avf";
 import type { EthDev } from "@emudev/ethdev";
 import { type DataPortHandle, openPort } from "@emudev/ethdev/data";
 import * as S from "@emudev/shm";
 import { mbufBytes, mbufFree, mbufFrom, mbufSegments } from "@emudev/shm";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { VfioUserClient } from "@emudev/vfio-user";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { eal, endEal, env, pkts, pool, socketPath, until } from "./driver-rig.ts";
 
 const TESTPMD = fileURLToPath(new URL("../../../apps/testpmd/dist/main.js", import.meta.url));
@@ -236,7 +238,8 @@ describe("net_iavf and a real emulated AVF", () => {
     await until("the loss", () => gone);
     expect(port.rx[0]!.burst(pkts, 32)).toBe(0);
     await eal.vdev.detach(name);
-    // The new one keeps its doorbell pages to itself: tails go by message.
+    // The new one keeps its doorbell pages to itself and lends ioeventfds: no tail goes by message.
+    const writes = vi.spyOn(VfioUserClient.prototype, "regionWrite");
     await startDevice(",doorbell=fd,queues=4");
     await attach(1500, 4);
     for (let q = 0; q < 4; q++) {
@@ -244,6 +247,10 @@ describe("net_iavf and a real emulated AVF", () => {
       expect(await exchange(frames, 200, q)).toHaveLength(200);
     }
     expect(dev.statsGet()).toMatchObject({ ipackets: 800, opackets: 800 });
+    const registers = writes.mock.calls.filter(([index]) => index === 0).map(([, offset]) => regName(offset));
+    expect(registers).toContain("VF_ATQT1");
+    expect(registers.filter((name) => name.includes("X_TAIL"))).toEqual([]);
+    writes.mockRestore();
   });
 
   it("can be left and taken up again by the same device", async () => {

@@ -3,13 +3,16 @@
 // written to.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { fdName, setNonBlocking } from "./files.ts";
-import { check, errno, eventfdCreate, read, write } from "./libc.ts";
+import { address, check, errno, eventfdCreate, preadv2, read, write } from "./libc.ts";
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 
 const word = new BigUint64Array(1);
 const bytes = new Uint8Array(word.buffer);
+/** struct iovec: address, length. */
+const vector = new Uint8Array(new BigUint64Array([BigInt(address(bytes)), 8n]).buffer);
+const RWF_NOWAIT = 8;
 
 /** A new counter; the caller owns the fd. */
 export function eventfd(initial = 0): number {
@@ -25,12 +28,25 @@ export function eventfdWrite(fd: number, value = 1): boolean {
   throw new LinuxError(error, "write", fd);
 }
 
-/** Takes the counter's value and clears it. @returns 0 when there was nothing */
+/**
+ * Takes the counter's value and clears it. Never waits, even where a peer that shares the eventfd has cleared its
+ * O_NONBLOCK and taken the value first. @returns 0 when there was nothing
+ */
 export function eventfdRead(fd: number): number {
-  if (read(fd, bytes, 8) === 8) return Number(word[0]);
+  const count = readNow(fd);
+  if (count === 8) return Number(word[0]);
   const error = errno();
   if (error === ERRNO.EAGAIN) return 0;
   throw new LinuxError(error, "read", fd);
+}
+
+/** RWF_NOWAIT (readv(2)) is of this call, not of the open file. Kernels before 5.8 do not know it of eventfds. */
+function readNow(fd: number): number {
+  if (preadv2 !== null) {
+    const count = preadv2(fd, vector, 1, -1, RWF_NOWAIT);
+    if (count >= 0 || errno() !== ERRNO.ENOTSUP) return count;
+  }
+  return read(fd, bytes, 8);
 }
 
 /**

@@ -14,6 +14,14 @@ function bind<F>(declaration: string): F {
   return lib.func(declaration) as F;
 }
 
+function bindIfThere<F>(declaration: string): F | null {
+  try {
+    return bind<F>(declaration);
+  } catch {
+    return null;
+  }
+}
+
 export const socket = bind<(domain: number, type: number, protocol: number) => number>("int socket(int, int, int)");
 export const socketpair = bind<(domain: number, type: number, protocol: number, pair: Pointer) => number>(
   "int socketpair(int, int, int, void *)",
@@ -39,6 +47,10 @@ export const recvmsg = bind<(fd: number, message: Pointer, flags: number) => num
   "intptr_t recvmsg(int, void *, int)",
 );
 export const read = bind<(fd: number, into: Pointer, bytes: number) => number>("intptr_t read(int, void *, size_t)");
+/** null in a libc that has not got it. */
+export const preadv2 = bindIfThere<
+  (fd: number, vectors: Pointer, count: number, offset: number, flags: number) => number
+>("intptr_t preadv2(int, void *, int, int64_t, int)");
 export const write = bind<(fd: number, from: Pointer, bytes: number) => number>(
   "intptr_t write(int, const void *, size_t)",
 );

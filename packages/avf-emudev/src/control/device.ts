@@ -18,6 +18,7 @@ import {
   type ClientInfo,
   type DmaRegion,
   ERRNO,
+  type IoFd,
   PCI_IRQ,
   PCI_REGION,
   type PciConfig,
@@ -162,6 +163,10 @@ export class AvfDevice implements VfioUserDevice {
     if (index === PCI_REGION.CONFIG) return this.#config.write(offset, data);
     if (index === MSIX_BAR) return this.#msix.write(offset, data);
     this.#bar0.writeBytes(offset, data);
+  }
+
+  ioFds(index: number): readonly IoFd[] {
+    return index === PCI_REGION.BAR0 ? this.doorbells.ioFds() : [];
   }
 
   async dmaMap(region: DmaRegion): Promise<void> {

@@ -1,7 +1,8 @@
 // The doorbell pages of BAR0: QTX_TAIL1 in page 0x0000, QRX_TAIL1 and the ITR registers in page 0x2000. They are words of the
-// arena, so lcores read them as memory whatever the mode. With doorbell=mem they are a memfd, new for each client and
-// sealed, of which the client may map the two pages: a doorbell then costs it no trap. With doorbell=fd, or when the
-// arena has no room for the file, they are private memory that trapped writes land in, and each queue has an eventfd.
+// arena, so lcores read them as memory whatever the mode: a memfd, new for each client and sealed. With doorbell=mem the
+// client may map the two pages, and a doorbell costs it no trap. With doorbell=fd each queue has an eventfd, which trapped
+// writes signal; a client that asks for ioeventfds gets these, with the memfd as shadow memory for the values, and traps
+// no more. When the arena has no room for the file, the words are private memory that trapped writes land in.
 import {
   AVF_QUEUE_PAIRS_MAX,
   BAR0_ITRN,
@@ -14,6 +15,7 @@ import {
 import { EMU_DEV_DB_FD, EMU_DEV_DB_MEM, type EmuDevDbInfo } from "@emudev/emudev";
 import { addSeals, closeFd, eventfd, eventfdWrite, memfdCreate, PROT, SEAL } from "@emudev/linux";
 import type { Arena } from "@emudev/shm";
+import type { IoFd } from "@emudev/vfio-user";
 
 const BYTES = BAR0_QRX_PAGE + BAR0_PAGE_BYTES;
 const AREAS = [
@@ -27,11 +29,13 @@ export class Doorbells {
   readonly #arena: Arena;
   readonly #name: string;
   readonly #mode: DoorbellMode;
-  /** Private words, for doorbell=fd and for the time without a client. */
+  /** Private words, for an arena without room and for the time without a client. */
   readonly #private: number;
   readonly #eventfds: number[] = [];
   #off: number;
   #fd = -1;
+  /** The client has the eventfds, too. */
+  #lent = false;
 
   /** @param pairs queue pairs; each queue has a doorbell of its number */
   constructor(arena: Arena, name: string, mode: DoorbellMode, pairs: number) {
@@ -88,10 +92,6 @@ export class Doorbells {
 
   /** New pages for a client that comes. */
   connect(): void {
-    if (this.#mode !== "mem") {
-      this.clear();
-      return;
-    }
     const fd = memfdCreate(this.#name, BYTES, { seals: true });
     try {
       addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
@@ -117,11 +117,29 @@ export class Doorbells {
     this.#fd = -1;
     this.#off = this.#private;
     this.clear();
+    if (!this.#lent) return;
+    // A client that has left must not ring any longer.
+    this.#lent = false;
+    this.#eventfds.forEach((fd, queue) => {
+      closeFd(fd);
+      this.#eventfds[queue] = eventfd();
+    });
   }
 
   /** What the client may map, or null. */
   mmap(): { fd: number; offset: number; areas: { offset: number; size: number }[] } | null {
-    return this.#fd < 0 ? null : { fd: this.#fd, offset: 0, areas: AREAS };
+    return this.#fd < 0 || this.#mode !== "mem" ? null : { fd: this.#fd, offset: 0, areas: AREAS };
+  }
+
+  /** One ioeventfd for each tail register, with its word as shadow memory; none with doorbell=mem. */
+  ioFds(): IoFd[] {
+    const shadow = this.#fd;
+    if (shadow < 0 || this.#mode !== "fd") return [];
+    this.#lent = true;
+    return this.#eventfds.map((fd, queue) => {
+      const offset = tailOffset(queue);
+      return { offset, size: 4, fd, type: "shadow", shadow: { fd: shadow, offset } };
+    });
   }
 
   close(): void {

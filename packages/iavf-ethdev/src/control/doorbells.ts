@@ -1,7 +1,8 @@
 // Where ring tails go. When the server lends the two BAR0 pages that hold them (sparse areas of region 0), they are mapped into
-// the arena and a burst writes the register itself. Else tails are words in a memzone, and this class sends those that moved
-// as posted writes whenever an lcore has signalled the eventfd (layout/doorbell.ts). A page is mapped only from a file that
-// is long enough and cannot be shortened, since a store beyond a file's end kills the process.
+// the arena and a burst writes the register itself; with ioeventfds (eventfd-doorbells.ts) a burst writes shadow memory and
+// signals an eventfd. Else tails are words in a memzone, and a class here sends those that moved as posted writes whenever
+// an lcore has signalled our own eventfd (layout/doorbell.ts). A page is mapped only from a file that is long enough and
+// cannot be shortened, since a store beyond a file's end kills the process.
 import { AVF_QUEUE_PAIRS_MAX, BAR0_PAGE_BYTES, BAR0_QRX_PAGE, BAR0_QTX_PAGE, type RegName } from "@emudev/avf";
 import type { Logger } from "@emudev/eal";
 import {
@@ -17,9 +18,11 @@ import {
   watch,
 } from "@emudev/linux";
 import type { Arena, Memzone } from "@emudev/shm";
+import type { IoFd } from "@emudev/vfio-user";
 import { KICK_BYTES, KICK_FD, KICK_IDLE, KICK_WORD } from "../layout/doorbell.ts";
 import type { Bar0 } from "./bar0.ts";
 import { reasonOf } from "./errors.ts";
+import { EventfdDoorbells } from "./eventfd-doorbells.ts";
 import type { Doorbell } from "./queue-memory.ts";
 
 /** Region 0 as the client describes it. */
@@ -40,16 +43,31 @@ export interface Doorbells {
   close(): void;
 }
 
-/** Mapped doorbells where the server allows it, else forwarded ones. */
-export function openDoorbells(arena: Arena, bar0: Bar0, info: Bar0Info, name: string, log: Logger): Doorbells {
+/**
+ * Mapped doorbells where the server allows it, else its ioeventfds, else forwarded ones.
+ * @param askIoFds asks the server for ioeventfds of region 0; who makes use of them takes them over
+ */
+export async function openDoorbells(
+  arena: Arena,
+  bar0: Bar0,
+  info: Bar0Info,
+  askIoFds: () => Promise<IoFd[]>,
+  name: string,
+  log: Logger,
+): Promise<Doorbells> {
   const why = unmappable(info);
   if (why === null) {
     const pages = mapPages(arena, info, log);
     if (pages !== null) return new MappedDoorbells(arena, pages.tx, pages.rx);
-  } else {
-    log.notice(`${name}: ring tails are sent as messages, which is slower: ${why}`);
   }
-  return new ForwardedDoorbells(arena, bar0, name, log);
+  const ioFds = await askIoFds();
+  const forwarded = new ForwardedDoorbells(arena, bar0, name, log);
+  if (ioFds.length > 0) {
+    const bells = EventfdDoorbells.open(arena, forwarded, ioFds, name, log);
+    if (bells !== null) return bells;
+  }
+  if (why !== null) log.notice(`${name}: ring tails are sent as messages, which is slower: ${why}`);
+  return forwarded;
 }
 
 /** Why the pages cannot be mapped, null when they can. */
@@ -58,7 +76,12 @@ function unmappable({ offset, areas, fd }: Bar0Info): string | null {
   const covers = (page: number) =>
     areas.some((a) => Number(a.offset) <= page && Number(a.offset) + Number(a.size) >= page + BAR0_PAGE_BYTES);
   if (!covers(BAR0_QTX_PAGE) || !covers(BAR0_QRX_PAGE)) return "its areas do not cover both doorbell pages";
-  if (fileStat(fd).size < BigInt(offset) + BigInt(BAR0_QRX_PAGE + BAR0_PAGE_BYTES)) return "its file is too short";
+  return unsafe(fd, BigInt(offset) + BigInt(BAR0_QRX_PAGE + BAR0_PAGE_BYTES));
+}
+
+/** Why `bytes` bytes of a file of the server's must not be mapped, null when they may. Seals the file where it can. */
+export function unsafe(fd: number, bytes: bigint): string | null {
+  if (fileStat(fd).size < bytes) return "its file is too short";
   try {
     const seals = getSeals(fd); // -1 for a file that can carry none, which addSeals then refuses
     if (seals < 0 || (seals & SEAL.SHRINK) === 0) addSeals(fd, SEAL.SHRINK);

@@ -4,7 +4,7 @@
 // well, which a polling driver never arms.
 import type { Eal, Logger } from "@emudev/eal";
 import { closeFd, eventfd, eventfdRead, PROT, type Watcher, watch } from "@emudev/linux";
-import { DEVICE_FLAG, PCI_IRQ, PCI_REGION, VfioUserClient } from "@emudev/vfio-user";
+import { DEVICE_FLAG, type IoFd, PCI_IRQ, PCI_REGION, VfioUserClient, VfioUserError } from "@emudev/vfio-user";
 import { BAR0_REGION, Bar0 } from "./bar0.ts";
 import { type Doorbells, openDoorbells } from "./doorbells.ts";
 import { IavfError } from "./errors.ts";
@@ -52,7 +52,7 @@ export class Transport {
       const bar0Info = await client.getRegionInfo(BAR0_REGION);
       let doorbells: Doorbells;
       try {
-        doorbells = openDoorbells(eal.arena, bar0, bar0Info, name, log);
+        doorbells = await openDoorbells(eal.arena, bar0, bar0Info, () => ioFdsOf(client), name, log);
       } finally {
         if (bar0Info.fd >= 0) closeFd(bar0Info.fd);
       }
@@ -117,5 +117,15 @@ export class Transport {
     this.#watcher?.close();
     this.#fds.forEach(closeFd);
     this.doorbells.close();
+  }
+}
+
+/** None from a server that does not know the command. */
+async function ioFdsOf(client: VfioUserClient): Promise<IoFd[]> {
+  try {
+    return await client.getRegionIoFds(BAR0_REGION);
+  } catch (error) {
+    if (error instanceof VfioUserError && error.code === "VFU_REFUSED") return [];
+    throw error;
   }
 }

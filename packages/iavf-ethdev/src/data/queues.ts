@@ -1,10 +1,11 @@
 // How an lcore opens the queues of a net_iavf port (the data module's contract with ethdev). A burst is one kernel call;
-// where ring tails are not mapped it also tells the main thread, by an eventfd, that there is a tail to send.
+// where ring tails are not mapped an eventfd follows it: the device's own, or one that tells the main thread that there is
+// a tail to send.
 import type { LcoreEnv } from "@emudev/eal/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { signalEventfd } from "@emudev/linux/data";
 import type { Arena } from "@emudev/shm/data";
-import { KICK_DIRTY, KICK_FD, KICK_SIGNALLED, KICK_WORD } from "../layout/doorbell.ts";
+import { KICK_DIRECT, KICK_DIRTY, KICK_FD, KICK_IDLE, KICK_SIGNALLED, KICK_WORD } from "../layout/doorbell.ts";
 import { RXQ_KICK } from "../layout/rx-queue.ts";
 import { TXQ_KICK } from "../layout/tx-queue.ts";
 import { iavfKernels } from "./kernels.ts";
@@ -15,10 +16,11 @@ export function openRxQueue(env: LcoreEnv, off: number): RxQueue {
   const lcore = env.index;
   const kick = env.arena.u32[(off + RXQ_KICK) >>> 2]!;
   if (kick === 0) return { burst: (pkts, n) => kernels.iavf_rx_burst(off, lcore, pkts, n) };
+  const tell = env.arena.u32[(kick + KICK_DIRECT) >>> 2] === 1 ? signalDevice : forwardTail;
   return {
     burst(pkts, n) {
       const received = kernels.iavf_rx_burst(off, lcore, pkts, n);
-      forwardTail(env.arena, kick);
+      tell(env.arena, kick);
       return received;
     },
   };
@@ -33,10 +35,11 @@ export function openTxQueue(env: LcoreEnv, off: number): TxQueue {
     kernels.iavf_tx_reclaim(off, lcore);
   };
   if (kick === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n), flush };
+  const tell = env.arena.u32[(kick + KICK_DIRECT) >>> 2] === 1 ? signalDevice : forwardTail;
   return {
     burst(pkts, n) {
       const accepted = kernels.iavf_tx_burst(off, lcore, pkts, n);
-      forwardTail(env.arena, kick);
+      tell(env.arena, kick);
       return accepted;
     },
     flush,
@@ -47,5 +50,13 @@ export function openTxQueue(env: LcoreEnv, off: number): TxQueue {
 function forwardTail(arena: Arena, kick: number): void {
   const word = (kick + KICK_WORD) >>> 2;
   if (Atomics.compareExchange(arena.i32, word, KICK_DIRTY, KICK_SIGNALLED) !== KICK_DIRTY) return;
+  signalEventfd(arena.i32[(kick + KICK_FD) >>> 2]!);
+}
+
+// One signal for each burst that moved the tail. The word is this lcore's alone: a queue has one poller.
+function signalDevice(arena: Arena, kick: number): void {
+  const word = (kick + KICK_WORD) >>> 2;
+  if (arena.i32[word] !== KICK_DIRTY) return;
+  arena.i32[word] = KICK_IDLE;
   signalEventfd(arena.i32[(kick + KICK_FD) >>> 2]!);
 }
