@@ -24,6 +24,7 @@ const tasks = {
   build: () => ensureBuilt(),
   start: built(() => node("apps/testpmd/dist/demo/main.js", ...args)),
   testpmd: built(() => node("apps/testpmd/dist/main.js", ...args)),
+  vfu: built(() => node("apps/vfu/dist/main.js", ...args)),
   test: built(() => vitest("test/vitest.config.ts", ...args)),
   guest: built(() => node("test/guest/dist/console.js", ...args)),
   "test:guest": built(() => vitest("test/guest/vitest.config.ts", ...args)),
