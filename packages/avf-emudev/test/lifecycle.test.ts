@@ -54,6 +54,9 @@ describe("devargs", () => {
   test.each([
     ["", /'path='.*required/],
     ["path=/tmp/x,queue=4", /unknown key 'queue'; allowed are path, .*doorbell/],
+    ["path=/tmp/x,fd=3", /'path=' and 'fd=' exclude/],
+    ["fd=1", /'fd=1'.*from 3/],
+    ["fd=1000", /fd 1000 cannot be served.*EBADF/],
     ["path=/tmp/x,queues=17", /'queues=17'.*from 1 to 16/],
     ["path=/tmp/x,queues=0", /'queues=0'.*from 1 to 16/],
     ["path=/tmp/x,mtu=9703", /'mtu=9703'.*9702/],

@@ -77,6 +77,26 @@ describe("maps", () => {
     expect(table.isMapped(0n, MIB + 1)).toBe(false);
   });
 
+  test('mode "file": read and written by pread and pwrite alone, and not the same as a mapping of it', async () => {
+    const table = make();
+    const fd = memfd(MIB);
+    const request = { iova: 0x1000n, size: 8192n, prot: RW, fileOffset: 4096n };
+    await table.map({ ...request, fd: dupFd(fd), mode: "file" });
+    expect(arena.windows()).toEqual([]);
+    expect([table.translate(0x1000n, 1, 0), xlat(table, 0x1000n, 16, RW)]).toEqual([0, MEM_INDIRECT]);
+    await table.write(0x1ffen, Uint8Array.of(1, 2, 3, 4));
+    const bytes = new Uint8Array(4);
+    pread(fd, bytes, 4096 + 0xffe);
+    expect([...bytes]).toEqual([1, 2, 3, 4]);
+    expect([...(await table.read(0x1fffn, 2))]).toEqual([2, 3]);
+    await expect(table.read(0x2fffn, 2)).rejects.toMatchObject({ code: "EFAULT" });
+    await table.map({ ...request, fd: dupFd(fd), mode: "file" });
+    await expect(table.map({ ...request, fd: dupFd(fd), mode: "map" })).rejects.toMatchObject({ code: "EEXIST" });
+    await table.unmapAll();
+    await table.map({ ...request, fd, mode: "map" });
+    expect(arena.windows()).toHaveLength(1);
+  });
+
   test("a file larger than the arena: the range alone is mapped; a range larger than it: none, and it is still read", async () => {
     const table = make();
     const size = 6 * 1024 * MIB;

@@ -36,9 +36,11 @@ export {
   type SocketFile,
   shutdownFd,
   socketPair,
+  type UnixSocketState,
   unixAccept,
   unixConnect,
   unixListen,
+  unixSocketState,
 } from "./sockets.ts";
 export { ifDown, ifMac, ifMtu, ifSetMac, ifSetMtu, ifState, ifUp, tapOpen } from "./tap.ts";
 export { groupId, userId } from "./users.ts";

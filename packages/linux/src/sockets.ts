@@ -24,7 +24,10 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const STREAM_FLAGS = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SOL_SOCKET = 1;
+const SO_TYPE = 3;
 const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
 const SO_PEERGROUPS = 59;
 const SHUT_RDWR = 2;
 const O_PATH = 0o10000000;
@@ -110,6 +113,25 @@ export function peerGroups(fd: number): number[] {
   const bytes = new Uint32Array([groups.byteLength]);
   const result = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, new Uint8Array(groups.buffer), new Uint8Array(bytes.buffer));
   return result < 0 ? [] : [...groups.subarray(0, bytes[0] / 4)];
+}
+
+/** What an fd that came from elsewhere is: a unix stream socket that listens, one that is connected, or neither. */
+export type UnixSocketState = "listening" | "connected" | "idle" | "other";
+
+/** @throws LinuxError EBADF for an fd that is not open, ENOTSOCK for what is no socket */
+export function unixSocketState(fd: number): UnixSocketState {
+  if (socketOption(fd, SO_DOMAIN) !== AF_UNIX || socketOption(fd, SO_TYPE) !== SOCK_STREAM) return "other";
+  if (socketOption(fd, SO_ACCEPTCONN) !== 0) return "listening";
+  // Without a peer there is no user; a peer's process may be one that has no number in our pid namespace.
+  return peerCredentials(fd).uid === 0xffff_ffff ? "idle" : "connected";
+}
+
+function socketOption(fd: number, option: number): number {
+  const word = new Int32Array(1);
+  const bytes = new Uint32Array([4]);
+  const value = new Uint8Array(word.buffer);
+  check(getsockopt(fd, SOL_SOCKET, option, value, new Uint8Array(bytes.buffer)), "getsockopt", fd);
+  return word[0];
 }
 
 /** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer gone already is fine. */

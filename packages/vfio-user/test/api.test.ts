@@ -1,6 +1,6 @@
 // The original library's server functions: what each does, what each refuses, and the order of the notifications.
 
-import { closeFd, eventfd, fdCount, mapAnywhere, mappingCount, memfdCreate } from "@emudev/linux";
+import { closeFd, eventfd, fdCount, mapAnywhere, mappingCount, memfdCreate, pread } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   type api,
@@ -190,6 +190,11 @@ describe("with a client", () => {
       0x2000, 99, 0x300,
     ]);
     expect(entry[1]).toMatchObject({ region: { protection: 1, flags: 0 }, hostUserAddr: 0, bytes: null, fd: -1 });
+    await client.dmaMap({ iova: 0x1_0000_0000n, size: 0x1000n, prot: 3, fd, fileOffset: 0x2000n, mode: "file" });
+    const [, , file] = getMemTable(0).entry;
+    expect(file).toMatchObject({ region: { fdOffset: 0x2000n, flags: 0 }, hostUserAddr: 0, bytes: null });
+    const through = new Uint8Array(1);
+    expect([pread(file?.fd ?? -1, through, 0x2345), through[0]]).toEqual([1, 99]);
     await client.dmaUnmapAll();
     expect(getMemTable(0).entryNum).toBe(0);
     guest.unmap();

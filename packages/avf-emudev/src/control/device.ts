@@ -36,7 +36,7 @@ import { MSIX_BAR, MsixBar, makeConfig, makeIrqs, makeRegions } from "./function
 import { Interrupts } from "./interrupts.ts";
 import { Link } from "./link.ts";
 import { Mailbox } from "./mailbox.ts";
-import { accessOf, frameMax, type Params } from "./params.ts";
+import { accessOf, addressOf, frameMax, type Params } from "./params.ts";
 import { ResetControl } from "./reset.ts";
 import { enabledQueues, newVf, type Vf } from "./vf.ts";
 
@@ -130,7 +130,11 @@ export class AvfDevice implements VfioUserDevice {
     this.#config = makeConfig(this.vectors, () => this.resets.deviceReset());
     this.regions = makeRegions(this.#config, () => this.doorbells.mmap());
     this.irqs = makeIrqs(this.vectors);
-    this.server = new VfioUserServer(params.path, this, { log: this.#log, ...accessOf(params) });
+    this.server = new VfioUserServer(addressOf(params), this, {
+      log: this.#log,
+      fd: params.fd,
+      ...accessOf(params),
+    });
   }
 
   /** Gives everything back; the server must be stopped and no backend subscribe. */
@@ -214,7 +218,7 @@ export class AvfDevice implements VfioUserDevice {
   /** Clients may come from here on. */
   listen(): void {
     this.server.start();
-    this.#log.notice(`${this.name}: waiting for a client at ${this.params.path}`);
+    this.#log.notice(`${this.name}: waiting for a client at ${addressOf(this.params)}`);
   }
 
   connected(client: ClientInfo): void {
@@ -226,7 +230,7 @@ export class AvfDevice implements VfioUserDevice {
   }
 
   disconnected(): void {
-    this.#log.notice(`${this.name}: the client has left; waiting for the next one at ${this.params.path}`);
+    this.#log.notice(`${this.name}: the client has left; waiting for the next one at ${addressOf(this.params)}`);
     void this.backend.setAttr("client", null);
     void this.backend.tell(EMU_DEV_EVENT_CLIENT_DOWN);
   }

@@ -5,7 +5,7 @@ import type { Eal, VdevDevice, VdevDriver } from "@emudev/eal";
 import { type EmuDev, emuDevAllocate, emuDevClose, emuDevConfigure, emuDevRelease, emuDevStart } from "@emudev/emudev";
 import { AvfDevice } from "./device.ts";
 import { ops } from "./ops.ts";
-import { defaultMac, PARAMS, type Params } from "./params.ts";
+import { addressOf, checkParams, defaultMac, PARAMS, type Params } from "./params.ts";
 import { enabledQueues } from "./vf.ts";
 
 const devices = new Map<string, AvfDevice>();
@@ -13,6 +13,7 @@ const announced = new WeakSet<Eal>();
 
 async function probe(vdev: VdevDevice, eal: Eal): Promise<void> {
   const params = vdev.params as Params;
+  checkParams(vdev.name, params);
   const dev = emuDevAllocate(vdev.name, ops, params.id === undefined ? {} : { id: params.id });
   try {
     const device = new AvfDevice(eal, dev, params, params.mac ?? defaultMac(dev.id));
@@ -42,7 +43,7 @@ export function show(name: string): Record<string, unknown> | null {
   const { attributes, vf } = device;
   return {
     name,
-    path: device.params.path,
+    path: addressOf(device.params),
     client: attributes.get("client"),
     state: device.resets.state,
     granted: capName(vf.caps),

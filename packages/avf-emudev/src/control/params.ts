@@ -1,9 +1,15 @@
 // The devargs of `emu_iavf`, checked by the vdev bus before probe, and what a device makes of them.
 import { AVF_ETH_OVERHEAD, AVF_MTU_MAX, AVF_QUEUE_PAIRS_MAX } from "@emudev/avf";
-import type { DevargsOf, DevargsSchema } from "@emudev/eal";
+import { type DevargsOf, type DevargsSchema, EalError } from "@emudev/eal";
 
 export const PARAMS = {
-  path: { type: "path", required: true, help: "unix socket that the vfio-user client connects to" },
+  path: { type: "path", help: "unix socket that the vfio-user client connects to; this or fd is required" },
+  fd: {
+    type: "uint",
+    min: 3,
+    max: 1 << 20,
+    help: "instead: number of an inherited socket that listens or is connected",
+  },
   id: {
     type: "uint",
     min: 0,
@@ -23,6 +29,17 @@ export const PARAMS = {
 } as const satisfies DevargsSchema;
 
 export type Params = DevargsOf<typeof PARAMS>;
+
+/** The devargs were found wanting by their schema's standards: what `path` and `fd` must be to each other. */
+export function checkParams(name: string, { path, fd }: Params): void {
+  if (path === undefined && fd === undefined)
+    throw new EalError("DEVARGS", `${name}: 'path=' is missing; it or 'fd=' is required`);
+  if (path !== undefined && fd !== undefined)
+    throw new EalError("DEVARGS", `${name}: 'path=' and 'fd=' exclude each other`);
+}
+
+/** Where the device is served, as people are told. */
+export const addressOf = ({ path, fd }: Params): string => path ?? `fd ${fd}`;
 
 /** The address of device `id` when none was given: locally administered, different for each id. */
 export const defaultMac = (id: number): Uint8Array => Uint8Array.of(0x02, 0, 0, id >>> 8, id & 0xff, 1);

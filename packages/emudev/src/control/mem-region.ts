@@ -22,6 +22,8 @@ export interface MemMapRequest {
   /** -1 = none; the table owns it from the call on, also when the call fails. */
   fd: number;
   fileOffset: bigint;
+  /** "file": never mapped, whatever room there is, but read and written by pread and pwrite. Default: mapped if it can be. */
+  mode?: "map" | "file" | "message";
 }
 
 export interface MemRegion extends Readonly<MemMapRequest> {
@@ -58,7 +60,7 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
         `${where}: ends at ${hex(fileOffset + size)} of a file of ${hex(stat.size)} bytes`,
       );
     sealAgainstShrinking(fd);
-    const mapping = prot === 0 ? null : mapFile(arena, fd, stat, fileOffset, size, prot);
+    const mapping = prot === 0 || request.mode === "file" ? null : mapFile(arena, fd, stat, fileOffset, size, prot);
     const region = { ...request, off: mapping?.off ?? 0, file: `${stat.dev}:${stat.ino}`, remote, mapping };
     if (mapping === null) return region;
     closeFd(fd); // the mapping holds the file
@@ -78,7 +80,12 @@ export function releaseRegion(region: MemRegion): void {
 /** True when two regions are the same map of the same memory: a client may repeat itself. */
 export function sameRegion(a: MemRegion, b: MemRegion): boolean {
   return (
-    a.iova === b.iova && a.size === b.size && a.prot === b.prot && a.file === b.file && a.fileOffset === b.fileOffset
+    a.iova === b.iova &&
+    a.size === b.size &&
+    a.prot === b.prot &&
+    a.file === b.file &&
+    a.fileOffset === b.fileOffset &&
+    (a.mode === "file") === (b.mode === "file")
   );
 }
 

@@ -1,5 +1,6 @@
 // The memory table of one device of the original interface: each region of the client that came with an fd is mapped
-// whole, rounded to the file's block size; the others are listed without an address. Used by api/device.ts.
+// whole, rounded to the file's block size; the others are listed without an address, those that the client wants read and
+// written as a file (DMA_FLAG.FILE_IO) with their fd. Used by api/device.ts.
 
 import { closeFd, fileStat } from "@emudev/linux";
 import type { DmaRegion } from "../server/device.ts";
@@ -23,7 +24,7 @@ export class DeviceMemory {
 
   /** Takes over the fd, also when mapping fails. @throws LinuxError */
   add(region: DmaRegion): void {
-    const { iova, size, prot, fd, fileOffset } = region;
+    const { iova, size, prot, mode, fd, fileOffset } = region;
     const entry: Held = {
       region: { gpa: iova, size, fdOffset: fileOffset, protection: prot, flags: 0 },
       hostUserAddr: 0,
@@ -31,7 +32,7 @@ export class DeviceMemory {
       fd,
       mapped: null,
     };
-    if (fd >= 0) {
+    if (mode === "map") {
       try {
         this.#map(entry);
       } catch (error) {

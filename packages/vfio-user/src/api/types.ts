@@ -66,6 +66,7 @@ export interface MemTableEntry {
   hostUserAddr: number;
   /** The region's bytes; gone as soon as lockDp(true) has resolved. */
   bytes: Uint8Array | null;
+  /** The library's. Without VFIO_USER_MEM_MAPPABLE: for pread and pwrite at fdOffset, or -1 for DMA messages. */
   fd: number;
 }
 

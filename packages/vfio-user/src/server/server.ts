@@ -5,7 +5,7 @@
 import { closeFd, peerCredentials, unixAccept, type Watcher, watch } from "@emudev/linux";
 import { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "../environment.ts";
 import { protocolError, VfioUserError } from "../errors.ts";
-import { type Listening, listenAt } from "../transport/address.ts";
+import { inherited, type Listening, listenAt } from "../transport/address.ts";
 import { ERRNO, MAX_DATA_XFER_SIZE, MAX_DMA_MAPS } from "../wire/constants.ts";
 import { forbidden, type PeerRule } from "./admission.ts";
 import { cleanUp } from "./clean-up.ts";
@@ -87,8 +87,9 @@ export class VfioUserServer {
       throw new VfioUserError("VFU_STATE", ERRNO.EBUSY, `the server at ${this.sockAddr} is started already`);
     }
     const { fd } = this.#options;
-    this.#listening = fd === undefined ? listenAt(this.sockAddr, this.#options) : { fd, close: () => closeFd(fd) };
-    this.#watcher = watch(this.#listening.fd, { readable: true }, () => this.#accept());
+    this.#listening = fd === undefined ? listenAt(this.sockAddr, this.#options) : inherited(fd);
+    if (this.#listening.connected) this.#welcome(this.#listening.fd);
+    else this.#watcher = watch(this.#listening.fd, { readable: true }, () => this.#accept());
   }
 
   /**

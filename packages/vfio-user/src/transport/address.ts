@@ -2,12 +2,14 @@
 // the end only if it is still the same file. A file that is no socket is never touched.
 
 import { lstatSync, unlinkSync } from "node:fs";
-import { closeFd, type SocketFile, unixConnect, unixListen } from "@emudev/linux";
+import { closeFd, type SocketFile, setNonBlocking, unixConnect, unixListen, unixSocketState } from "@emudev/linux";
 import { VfioUserError } from "../errors.ts";
 import { ERRNO } from "../wire/constants.ts";
 
 export interface Listening {
   fd: number;
+  /** An inherited socket that has its one client already: `fd` is the connection, and whoever serves it closes it. */
+  connected: boolean;
   /** Closes the listening socket and removes its file. */
   close(): void;
 }
@@ -24,11 +26,27 @@ export function listenAt(path: string, permissions: SocketFile = {}): Listening 
   const file = inode(path);
   return {
     fd,
+    connected: false,
     close() {
       closeFd(fd);
       if (file !== null && inode(path) === file) unlinkSync(path);
     },
   };
+}
+
+/**
+ * Takes over a socket that the process inherited: one that listens, or one that is connected to a client. Throws
+ * VfioUserError VFU_ADDRESS (EBADF, ENOTSOCK, EINVAL); the fd is then still the caller's.
+ */
+export function inherited(fd: number): Listening {
+  const state = call(() => unixSocketState(fd), `fd ${fd} cannot be served`);
+  if (state === "other" || state === "idle") {
+    const what = state === "idle" ? "neither listens nor is connected" : "is no unix stream socket";
+    throw new VfioUserError("VFU_ADDRESS", ERRNO.EINVAL, `fd ${fd} cannot be served: it ${what}`);
+  }
+  setNonBlocking(fd);
+  const connected = state === "connected";
+  return { fd, connected, close: () => connected || closeFd(fd) };
 }
 
 /** A socket file whose server is gone refuses connections: only such a file is removed. */
