@@ -110,7 +110,7 @@ export class TestDevice implements VfioUserDevice {
   }
 
   regionWrite(index: number, offset: number, data: Uint8Array, posted: boolean): void | Promise<void> {
-    const call = `${posted ? "post" : "write"} ${index}+${offset}:${[...data]}`;
+    const call = `${posted ? "post" : "write"} ${index}+${offset}:${[...data.subarray(0, 32)]}`;
     return this.#do(call, "regionWrite", [index, offset, data], () => {
       if (index === 7) return this.config.write(offset, data);
       this.bar0.set(data, offset);
