@@ -2,8 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
-import { createInterface } from "node:readline";
+import { closeFd, SocketMessenger, unixConnect } from "@emudev/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { acquireRuntimeDir, EalError, Logs, runtimePath, Telemetry } from "../src/index.ts";
 
@@ -51,32 +50,81 @@ describe("runtime directory", () => {
   });
 });
 
+/** What dpdk-telemetry.py is, in short: messages there and back. */
+class Asker {
+  readonly fd: number;
+  readonly #messenger: SocketMessenger;
+
+  constructor(path: string) {
+    this.fd = unixConnect(path, "seqpacket");
+    this.#messenger = new SocketMessenger(this.fd, 0);
+  }
+
+  /** The next message; undefined when the connection has ended. */
+  async next(): Promise<unknown> {
+    const buffer = Buffer.alloc(65536);
+    for (;;) {
+      const count = this.#messenger.recv(buffer, 0, buffer.length);
+      if (count === 0) return undefined;
+      if (count > 0) return JSON.parse(buffer.subarray(0, count).toString());
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  ask(question: string): Promise<unknown> {
+    const bytes = Buffer.from(question);
+    this.#messenger.send(bytes, 0, bytes.length);
+    return this.next();
+  }
+}
+
 describe("telemetry", () => {
-  it("answers lines over its socket as DPDK's does, and survives nonsense", async () => {
-    const telemetry = new Telemetry(new Logs([], () => {}).type("lib.eal"));
-    telemetry.register("/x/answer", "The answer.", (params) => ({ params }));
-    telemetry.register("/x/broken", "Throws.", () => {
-      throw new Error("no");
-    });
-    const path = `${base}/telemetry.sock`;
-    await telemetry.listen(path, { version: "t", pid: 1 });
-    const socket = connect(path);
-    socket.on("error", () => {}); // the server may close with our last bytes unread
-    const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
-    const next = async () => JSON.parse((await lines.next()).value);
-    expect(await next()).toMatchObject({ version: "t", pid: 1, max_output_len: expect.any(Number) });
-    socket.write("/\n/x/answer,0\n/x/bro");
-    expect(await next()).toEqual({ "/": ["/", "/help", "/x/answer", "/x/broken"] });
-    expect(await next()).toEqual({ "/x/answer": { params: "0" } });
-    socket.write("ken\n/nope\n/help,/x/answer\n");
-    expect(await next()).toEqual({ "/x/broken": null });
-    expect(await next()).toEqual({ "/nope": null });
-    expect(await next()).toEqual({ "/help": { "/x/answer": "The answer." } });
-    const closed = new Promise((resolve) => socket.on("close", resolve));
-    socket.write("x".repeat(100_000));
-    await closed;
-    await telemetry.close();
+  const telemetry = new Telemetry(new Logs([], () => {}).type("lib.eal"));
+  const path = `${base}/dpdk_telemetry.v2`;
+  telemetry.register("/x/answer", "The answer.", (params) => ({ params }));
+  telemetry.register("/x/long", "Too long.", () => "x".repeat(100_000));
+  telemetry.register("/x/broken", "Throws.", () => {
+    throw new Error("no");
+  });
+  beforeAll(() => telemetry.listen(path, { version: "t", pid: process.pid }));
+  afterAll(() => {
+    telemetry.close();
     expect(existsSync(path)).toBe(false);
+  });
+
+  it("greets and answers, a message for a message, and survives nonsense", async () => {
+    const asker = new Asker(path);
+    expect(await asker.next()).toMatchObject({ version: "t", pid: process.pid, max_output_len: 65536 });
+    expect(await asker.ask("/")).toEqual({ "/": ["/", "/help", "/x/answer", "/x/broken", "/x/long"] });
+    expect(await asker.ask("/x/answer,0")).toEqual({ "/x/answer": { params: "0" } });
+    expect(await asker.ask("/x/broken")).toEqual({ "/x/broken": null });
+    expect(await asker.ask("/x/long")).toEqual({ "/x/long": null });
+    expect(await asker.ask("/nope")).toEqual({ "/nope": null });
+    expect(await asker.ask("/help,/x/answer")).toEqual({ "/help": { "/x/answer": "The answer." } });
+    expect(Object.values((await asker.ask("\0\xff".repeat(5000))) as object)).toEqual([null]);
+    expect(await asker.ask("/x/answer")).toEqual({ "/x/answer": { params: "" } });
+    closeFd(asker.fd);
+  });
+
+  it("drops a client that asks and never reads, and refuses an eleventh, while others are served", async () => {
+    const deaf = new Asker(path);
+    const question = Buffer.from("/");
+    const messenger = new SocketMessenger(deaf.fd, 0);
+    for (;;) {
+      try {
+        messenger.send(question, 0, question.length);
+      } catch {
+        break; // EPIPE: dropped
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    closeFd(deaf.fd);
+    const askers = Array.from({ length: 10 }, () => new Asker(path));
+    for (const asker of askers) expect(await asker.next()).toMatchObject({ version: "t" });
+    const eleventh = new Asker(path);
+    expect(await eleventh.next()).toBeUndefined();
+    expect(await askers[9]!.ask("/x/answer,9")).toEqual({ "/x/answer": { params: "9" } });
+    for (const { fd } of [...askers, eleventh]) closeFd(fd);
   });
 });
 

@@ -1,4 +1,4 @@
-// Unix stream sockets, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says
+// Unix sockets, streams or (SOCK_SEQPACKET) messages, always non-blocking and close-on-exec (unix(7), accept4(2)). A call that would have to wait says
 // so by its result and the caller comes back when `watch` reports the fd; nothing here waits. vfio-user's server and
 // client and the telemetry socket are built on these.
 import { chmodSync, chownSync, closeSync, constants, openSync, unlinkSync } from "node:fs";
@@ -22,7 +22,8 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const STREAM_FLAGS = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+const SOCK_SEQPACKET = 5;
+const FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_PEERCRED = 17;
@@ -35,6 +36,10 @@ const O_PATH = 0o10000000;
 const GROUPS_MAX = 65536;
 /** Bytes of sun_path, its final NUL included (unix(7)). */
 const SUN_PATH_BYTES = 108;
+
+/** A stream of bytes, or messages that arrive whole: what is longer than the reader's buffer is cut off. */
+export type SocketType = "stream" | "seqpacket";
+const TYPES: Record<SocketType, number> = { stream: SOCK_STREAM, seqpacket: SOCK_SEQPACKET };
 
 /** Who may connect: whoever may write the socket's file (unix(7)). What is left out stays as bind(2) makes it. */
 export interface SocketFile {
@@ -52,9 +57,9 @@ export interface SocketFile {
  * @throws LinuxError EADDRINUSE where the file exists, ENAMETOOLONG where the path exceeds 107 bytes, EPERM where `file`
  * needs rights that this process has not
  */
-export function unixListen(path: string, backlog = 16, file: SocketFile = {}): number {
+export function unixListen(path: string, backlog = 16, file: SocketFile = {}, type: SocketType = "stream"): number {
   const address = unixAddress(path, "bind");
-  const fd = check(socket(AF_UNIX, STREAM_FLAGS, 0), "socket", path);
+  const fd = check(socket(AF_UNIX, TYPES[type] | FLAGS, 0), "socket", path);
   if (bindSocket(fd, address, address.length) < 0) throw failed(fd, "bind", path);
   try {
     setOwnership(path, file);
@@ -72,9 +77,9 @@ export function unixListen(path: string, backlog = 16, file: SocketFile = {}): n
  * @returns the fd, which the caller owns
  * @throws LinuxError ENOENT no file, ECONNREFUSED nobody listens there, EAGAIN the listener's backlog is full
  */
-export function unixConnect(path: string): number {
+export function unixConnect(path: string, type: SocketType = "stream"): number {
   const address = unixAddress(path, "connect");
-  const fd = check(socket(AF_UNIX, STREAM_FLAGS, 0), "socket", path);
+  const fd = check(socket(AF_UNIX, TYPES[type] | FLAGS, 0), "socket", path);
   if (connect(fd, address, address.length) < 0) throw failed(fd, "connect", path);
   return fd;
 }
@@ -94,7 +99,7 @@ export function unixAccept(fd: number): number {
 /** Two sockets connected to each other; the caller owns both. */
 export function socketPair(): [number, number] {
   const pair = new Int32Array(2);
-  check(socketpair(AF_UNIX, STREAM_FLAGS, 0, new Uint8Array(pair.buffer)), "socketpair", "unix stream");
+  check(socketpair(AF_UNIX, SOCK_STREAM | FLAGS, 0, new Uint8Array(pair.buffer)), "socketpair", "unix stream");
   return [pair[0], pair[1]];
 }
 

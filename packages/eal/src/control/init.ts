@@ -113,7 +113,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
       },
     };
     registerTelemetry(made, argv);
-    if (runtime !== undefined && options.telemetry) await listen(made, runtime, undo);
+    if (runtime !== undefined && options.telemetry) listen(made, runtime, undo);
     current = made;
     undo.push(() => vdev.removeAll());
     // Devices go before threads end, and after forwarding stops.
@@ -140,10 +140,10 @@ function acquire(path: string, undo: (() => void | Promise<void>)[]): RuntimeDir
   return runtime;
 }
 
-async function listen(made: Eal, runtime: RuntimeDir, undo: (() => void | Promise<void>)[]): Promise<void> {
+function listen(made: Eal, runtime: RuntimeDir, undo: (() => void | Promise<void>)[]): void {
   const path = join(runtime.path, "dpdk_telemetry.v2");
   try {
-    await made.telemetry.listen(path, { version: `emudev ${ealVersion()}`, pid: process.pid });
+    made.telemetry.listen(path, { version: `emudev ${ealVersion()}`, pid: process.pid });
     undo.push(() => made.telemetry.close());
   } catch (error) {
     made.log.warning(`no telemetry: ${(error as Error).message}`);

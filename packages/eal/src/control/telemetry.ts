@@ -1,24 +1,26 @@
-// Telemetry after DPDK's: a unix stream socket `dpdk_telemetry.v2` in the runtime directory. A client sends a line, `/path` or
-// `/path,parameter`, and gets one line of JSON, `{"/path": data}`; null where the path is unknown. Packages register paths
-// through eal().telemetry. Nothing a client sends does more than cost one line of answer, and lines are bounded.
+// Telemetry after DPDK's: a unix SOCK_SEQPACKET socket `dpdk_telemetry.v2` in the runtime directory, which dpdk-telemetry.py
+// talks to. A client is greeted, then sends a message for each question, `/path` or `/path,parameter`, and gets one message of
+// JSON, `{"/path": data}`; null where the path is unknown. Packages register paths through eal().telemetry. Nothing a client
+// sends does more than cost one answer.
 import { unlinkSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { closeFd, SocketMessenger, unixAccept, unixListen, type Watcher, watch } from "@emudev/linux";
 import { reason } from "../errors.ts";
 import type { Logger } from "./log.ts";
 
 /** Answers one path; what it returns goes out as JSON, null meaning "no such thing". */
 export type TelemetryHandler = (params: string, path: string) => unknown;
 
-const LINE_MAX = 4096;
-const OUTPUT_MAX = 1024 * 1024;
+/** Bytes of a question, and of an answer: what its reader must have room for. */
+const QUESTION_MAX = 1024;
+const OUTPUT_MAX = 64 * 1024;
 const CLIENTS_MAX = 10;
 
 export class Telemetry {
   readonly #paths = new Map<string, { help: string; handler: TelemetryHandler }>();
-  readonly #clients = new Set<Socket>();
+  /** How each client is made to leave. */
+  readonly #clients = new Set<() => void>();
   readonly #log: Logger;
-  #server: Server | undefined;
-  #socketPath = "";
+  #closeServer: (() => void) | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -49,52 +51,71 @@ export class Telemetry {
     }
   }
 
-  /** Listens; the runtime directory is ours alone, so what lies at the path is stale. */
-  async listen(socketPath: string, greeting: Record<string, unknown>): Promise<void> {
+  /**
+   * Listens; the runtime directory is ours alone, so what lies at the path is stale.
+   * @throws LinuxError where the socket cannot be made
+   */
+  listen(socketPath: string, greeting: Record<string, unknown>): void {
     remove(socketPath);
-    const server = createServer((socket) => this.#serve(socket, greeting));
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(socketPath, resolve);
+    const fd = unixListen(socketPath, CLIENTS_MAX, {}, "seqpacket");
+    const watcher = watch(fd, { readable: true }, () => {
+      for (let client = unixAccept(fd); client >= 0; client = unixAccept(fd)) this.#serve(client, greeting);
     });
-    server.on("error", (error) => this.#log.warning(`telemetry: ${error.message}`));
-    server.unref();
-    this.#server = server;
-    this.#socketPath = socketPath;
+    watcher.unref();
+    this.#closeServer = () => {
+      watcher.close();
+      closeFd(fd);
+      remove(socketPath);
+    };
   }
 
-  async close(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (server === undefined) return;
-    for (const client of this.#clients) client.destroy();
-    await new Promise((resolve) => server.close(resolve));
-    remove(this.#socketPath);
+  close(): void {
+    this.#closeServer?.();
+    this.#closeServer = undefined;
+    for (const leave of [...this.#clients]) leave();
   }
 
-  #serve(socket: Socket, greeting: Record<string, unknown>): void {
+  #serve(fd: number, greeting: Record<string, unknown>): void {
     if (this.#clients.size >= CLIENTS_MAX) {
-      socket.destroy();
+      closeFd(fd);
       return;
     }
-    this.#clients.add(socket);
-    socket.unref();
-    socket.setEncoding("utf8");
-    socket.on("close", () => this.#clients.delete(socket));
-    socket.on("error", () => socket.destroy());
-    const answer = (value: unknown): void => {
-      // A client that asks and never reads would fill our memory.
-      if (socket.writableLength > OUTPUT_MAX) socket.destroy();
-      else socket.write(`${JSON.stringify(value)}\n`);
+    const messenger = new SocketMessenger(fd, 0);
+    const question = new Uint8Array(QUESTION_MAX);
+    let watcher: Watcher | undefined;
+    const leave = (): void => {
+      if (!this.#clients.delete(leave)) return;
+      watcher?.close();
+      closeFd(fd);
     };
-    answer({ ...greeting, max_output_len: OUTPUT_MAX });
-    let pending = "";
-    socket.on("data", (chunk: string) => {
-      const lines = (pending + chunk).split("\n");
-      pending = lines.pop()!;
-      for (const line of lines) if (line.trim() !== "") answer(this.call(line.trim()));
-      if (pending.length > LINE_MAX) socket.destroy();
-    });
+    const answer = (value: unknown): void => {
+      const bytes = Buffer.from(JSON.stringify(value));
+      // A client that asks and never reads has no room for the answer, and loses its connection.
+      if (messenger.send(bytes, 0, bytes.length) !== bytes.length) leave();
+    };
+    this.#clients.add(leave);
+    try {
+      answer({ ...greeting, max_output_len: OUTPUT_MAX });
+      watcher = watch(fd, { readable: true }, () => {
+        try {
+          const count = messenger.recv(question, 0, question.length);
+          if (count === 0) leave();
+          else if (count > 0) answer(this.#bounded(Buffer.from(question.buffer, 0, count).toString().trim()));
+        } catch {
+          leave();
+        }
+      });
+      watcher.unref();
+    } catch {
+      leave();
+    }
+  }
+
+  #bounded(command: string): Record<string, unknown> {
+    const answer = this.call(command);
+    if (Buffer.byteLength(JSON.stringify(answer)) <= OUTPUT_MAX) return answer;
+    this.#log.debug(`telemetry: ${command}: the answer is longer than ${OUTPUT_MAX} bytes`);
+    return { [Object.keys(answer)[0]!]: null };
   }
 }
 
