@@ -18,7 +18,7 @@ async function main(): Promise<number> {
     return value;
   };
   const options = { name: "console", smp: size(values.smp, 1), memoryMiB: size(values.memory, 256) };
-  const lab = await ensureLab(undefined, console.log);
+  const lab = await ensureLab({ say: console.log });
   const folder = mkdtempSync(join(tmpdir(), "emudev-console-"));
   const socket = join(folder, "avf.sock");
   const eal = [`--vdev=emu_iavf0,path=${socket},id=0`, "--vdev=net_avfbe0,id=0,avf_emu_id=0"];

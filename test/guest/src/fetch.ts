@@ -2,12 +2,14 @@
 // linked with (trixie-backports: the oldest release whose QEMU has vfio-user-pci), busybox, and a kernel with the iavf module
 // from the installer's small packages. Each part has a stamp; what is there is not fetched again. Called by qemu.ts's users.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { findMirror, PrivateApt } from "./apt.ts";
+import { driversFolder, fetchDrivers, readDrivers } from "./drivers.ts";
 import { withFolderLock } from "./folder-lock.ts";
 import { writeInitrd } from "./initrd.ts";
 import { LabError } from "./lab-error.ts";
+import { below, finish, readStamp, untar } from "./package-files.ts";
 import { cacheFolder } from "./paths.ts";
 import { decompress, vmlinuxOf } from "./unpack.ts";
 
@@ -32,20 +34,29 @@ export interface Lab {
 
 type Say = (line: string) => void;
 
+export interface LabOptions {
+  /** The kernel's Debian release; default EMUDEV_GUEST_SUITE. */
+  suite?: string | undefined;
+  say?: Say;
+  /** A disk with drivers and tools of drivers.ts too, for which Debian's whole kernel package is fetched once. */
+  drivers?: boolean;
+}
+
 /**
  * QEMU, a kernel and an initial RAM disk, fetched where they are not in the cache yet. The kernel is that of the Debian release
  * named by EMUDEV_GUEST_SUITE; without it trixie's, or bookworm's when the mirror's index is ahead of what it holds.
  */
-export async function ensureLab(suite = process.env.EMUDEV_GUEST_SUITE, say: Say = () => {}): Promise<Lab> {
-  if (suite !== undefined) return ensureSuite(suite, say);
-  return ensureSuite("trixie", say).catch((error: unknown) => {
+export async function ensureLab(options: LabOptions = {}): Promise<Lab> {
+  const { suite = process.env.EMUDEV_GUEST_SUITE, say = () => {}, drivers = false } = options;
+  if (suite !== undefined) return ensureSuite(suite, say, drivers);
+  return ensureSuite("trixie", say, drivers).catch((error: unknown) => {
     if (!(error instanceof LabError) || error.code !== "FETCH") throw error;
     say(`guest lab: ${error.message}; trying bookworm's kernel`);
-    return ensureSuite("bookworm", say);
+    return ensureSuite("bookworm", say, drivers);
   });
 }
 
-async function ensureSuite(suite: string, say: Say): Promise<Lab> {
+async function ensureSuite(suite: string, say: Say, withDrivers: boolean): Promise<Lab> {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new LabError("PLATFORM", `guests need Linux on x86-64, this is ${process.platform} on ${process.arch}`);
   const cache = cacheFolder();
@@ -53,40 +64,35 @@ async function ensureSuite(suite: string, say: Say): Promise<Lab> {
   const kernel = join(cache, `kernel-${suite}-${RECIPE}`);
   mkdirSync(cache, { recursive: true });
   await withFolderLock(join(cache, "lock"), 600_000, async () => {
-    const lacking = [tools, kernel].filter((folder) => !existsSync(join(folder, "stamp.json")));
-    if (lacking.length === 0) return;
+    const isThere = (folder: string): boolean => existsSync(join(folder, "stamp.json"));
+    const lacking = [tools, kernel].filter((folder) => !isThere(folder));
+    const driversLack = (): boolean => withDrivers && !isThere(driversFolder(cache, readStamp(kernel).release));
+    if (lacking.length === 0 && !driversLack()) return;
     const work = join(cache, `work-${process.pid}`);
     try {
-      say(
-        `guest lab: fetching ${lacking.map((folder) => basename(folder)).join(" and ")} from Debian into ${cache} ...`,
-      );
-      const suites = ["trixie main", `${QEMU_SUITE} main`, `${suite} main/debian-installer`];
+      const parts = [...lacking.map((folder) => basename(folder)), ...(withDrivers ? ["drivers (108 MB)"] : [])];
+      say(`guest lab: fetching ${parts.join(" and ")} from Debian into ${cache} ...`);
+      const suites = ["trixie main", `${QEMU_SUITE} main`, `${suite} main main/debian-installer`];
       const apt = new PrivateApt(join(work, "apt"), findMirror(), suites, QEMU_SUITE);
       apt.update();
       if (lacking.includes(tools)) fetchTools(apt, join(work, "tools"), tools);
       if (lacking.includes(kernel)) fetchKernel(apt, join(work, "kernel"), kernel, join(tools, "busybox"));
+      if (driversLack()) {
+        const { release } = readStamp(kernel);
+        fetchDrivers(apt, release, join(work, "drivers"), driversFolder(cache, release), join(tools, "busybox"));
+      }
     } finally {
       rmSync(work, { recursive: true, force: true });
     }
   });
   const { version } = readStamp(tools);
   const { release, image, modules } = readStamp(kernel);
-  const initrd = writeInitrd(
-    kernel,
-    join(tools, "busybox"),
-    modules.map((name: string) => join(kernel, name)),
-  );
+  const extra = withDrivers
+    ? readDrivers(driversFolder(cache, release), join(tools, "root"))
+    : { modules: [], files: [] };
+  const paths = [...modules.map((name: string) => join(kernel, name)), ...extra.modules];
+  const initrd = writeInitrd(kernel, join(tools, "busybox"), paths, extra.files);
   return { qemu: { argv: qemuArgv(tools), version }, kernel: { release, image: join(kernel, image), initrd } };
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: our own stamp, written below
-const readStamp = (folder: string): any => JSON.parse(readFileSync(join(folder, "stamp.json"), "utf8"));
-
-/** Puts the stamp in and the folder in place, in that order, so that a folder in place is complete. */
-function finish(draft: string, folder: string, stamp: object): void {
-  writeFileSync(join(draft, "stamp.json"), JSON.stringify(stamp));
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(draft, folder);
 }
 
 function qemuArgv(folder: string): string[] {
@@ -184,19 +190,4 @@ function kernelStamp(draft: string, release: string, busybox: string): object {
     throw new LabError("FETCH", `kernel ${release} has no iavf module among its packages`);
   for (const folder of ["boot", "lib", "usr"]) rmSync(join(draft, folder), { recursive: true, force: true });
   return { release, image, modules };
-}
-
-/** Paths of the files below a folder, relative to it, that match. */
-function below(folder: string, pattern: RegExp): string[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => pattern.test(name));
-}
-
-/** Unpacks the files of a package that match; a package without any is no error. */
-function untar(deb: string, into: string, patterns: readonly string[]): void {
-  const archive = spawnSync("dpkg-deb", ["--fsys-tarfile", deb], { maxBuffer: 1 << 29 });
-  if (archive.error) throw new LabError("TOOL", `dpkg-deb does not run: ${archive.error.message}`);
-  if (archive.status !== 0) throw new LabError("FETCH", `${basename(deb)} is no package: ${archive.stderr}`);
-  const args = ["-x", "-C", into, "--no-same-owner", "--wildcards", ...patterns];
-  const done = spawnSync("tar", args, { input: archive.stdout, encoding: "utf8" });
-  if (done.error) throw new LabError("TOOL", `tar does not run: ${done.error.message}`);
 }

@@ -50,14 +50,34 @@ A Linux guest with its own iavf driver; eth0 is 10.0.0.2/24. On the other side t
   ping 10.0.0.1
 `;
 
+/** A program or library for the disk: its name there, and the file it is copied from. */
+export interface ExtraFile {
+  name: string;
+  from: string;
+}
+
 /** Writes the disk next to the kernel, where it is not there yet, and returns its path. */
-export function writeInitrd(folder: string, busybox: string, modules: readonly string[]): string {
-  const scripts = [INIT, AGENT, LAB, WELCOME];
-  const path = join(folder, `initrd-${createHash("sha256").update(scripts.join("\0")).digest("hex").slice(0, 12)}.img`);
+export function writeInitrd(
+  folder: string,
+  busybox: string,
+  modules: readonly string[],
+  extra: readonly ExtraFile[] = [],
+): string {
+  const contents = [
+    INIT,
+    AGENT,
+    LAB,
+    WELCOME,
+    ...modules.map((path) => basename(path)),
+    ...extra.map(({ name }) => name),
+  ];
+  const hash = createHash("sha256").update(contents.join("\0")).digest("hex").slice(0, 12);
+  const path = join(folder, `initrd-${hash}.img`);
   if (existsSync(path)) return path;
   const entries: CpioEntry[] = [];
-  for (const name of ["dev", "proc", "sys", "bin", "sbin", "etc", "usr", "usr/bin", "usr/sbin", "lib", "lib/mod"])
-    entries.push({ name, mode: 0o40755 });
+  const folders = ["dev", "proc", "sys", "bin", "sbin", "etc", "usr", "usr/bin", "usr/sbin", "lib", "lib/mod", "mnt"];
+  if (extra.length > 0) folders.push("tools", "lib64", "lib/x86_64-linux-gnu");
+  for (const name of folders) entries.push({ name, mode: 0o40755 });
   entries.push({ name: "dev/console", mode: 0o20600, device: { major: 5, minor: 1 } });
   const file = (name: string, mode: number, data: string | Uint8Array): void => {
     entries.push({ name, mode: 0o100000 | mode, data: Buffer.from(data as Uint8Array) });
@@ -66,6 +86,7 @@ export function writeInitrd(folder: string, busybox: string, modules: readonly s
   const ordered = inLoadingOrder(modules.map((module) => ({ name: basename(module), data: readFileSync(module) })));
   for (const { name, data } of ordered) file(`lib/mod/${name}`, 0o644, data);
   file("modules.list", 0o644, ordered.map(({ name }) => `${name}\n`).join(""));
+  for (const { name, from } of extra) file(name, 0o755, readFileSync(from));
   file("init", 0o755, INIT);
   file("lib/agent.sh", 0o644, AGENT);
   file("lib/lab.sh", 0o644, LAB);
@@ -81,23 +102,22 @@ interface Module {
   data: Buffer;
 }
 
+/** Names of the modules that a module's "depends=" asks for. */
+export function dependencies(data: Buffer): string[] {
+  const at = data.indexOf("\0depends=");
+  if (at < 0) return [];
+  const names = data.toString("latin1", at + 9, data.indexOf(0, at + 1)).split(",");
+  return names.filter((name) => name !== "");
+}
+
 /** Orders modules so that each stands after those that its "depends=" names. */
 export function inLoadingOrder(modules: readonly Module[]): Module[] {
-  const needs = (module: Module): string[] => {
-    const at = module.data.indexOf("\0depends=");
-    if (at < 0) return [];
-    const end = module.data.indexOf(0, at + 1);
-    return module.data
-      .toString("latin1", at + 9, end)
-      .split(",")
-      .filter((name) => name !== "");
-  };
   const done: Module[] = [];
   const seen = new Set<Module>();
   const visit = (module: Module): void => {
     if (seen.has(module)) return;
     seen.add(module);
-    for (const name of needs(module)) {
+    for (const name of dependencies(module.data)) {
       const other = modules.find((one) => one.name.replaceAll("-", "_") === `${name.replaceAll("-", "_")}.ko`);
       if (other !== undefined) visit(other);
     }

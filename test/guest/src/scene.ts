@@ -8,6 +8,7 @@ import { ensureLab, type Lab } from "./fetch.ts";
 import { LabError } from "./lab-error.ts";
 import { fullyEquipped, noTap } from "./machine.ts";
 import { NetNs } from "./netns.ts";
+import { Program } from "./program.ts";
 import { Guest, type GuestOptions } from "./qemu.ts";
 import { Testpmd, type TestpmdOptions } from "./testpmd.ts";
 
@@ -17,7 +18,7 @@ export interface Context {
 }
 
 const UNAVAILABLE = new Set(["PLATFORM", "TOOL", "MIRROR", "FETCH"]);
-let fetched: Promise<Lab> | undefined;
+const fetched = new Map<boolean, Promise<Lab>>();
 
 /** Skips the test for a reason, unless this machine has all that it takes: then the reason is a failure. */
 export function unavailable(context: Context, reason: string): never {
@@ -30,6 +31,7 @@ export class Scene {
   readonly #lab: Lab;
   readonly #guests: Guest[] = [];
   readonly #testpmds: Testpmd[] = [];
+  readonly #programs: Program[] = [];
   readonly #namespaces: NetNs[] = [];
 
   constructor(lab: Lab) {
@@ -55,6 +57,14 @@ export class Scene {
     return testpmd;
   }
 
+  /** Starts a program of apps/devices, which gets a socket's path as its first argument, and waits until it listens. */
+  async device(program: string, ...args: string[]): Promise<Program> {
+    const device = new Program(`apps/devices/dist/${program}`, [this.socket(this.#programs.length), ...args]);
+    this.#programs.push(device);
+    await device.said(/\n/);
+    return device;
+  }
+
   async boot(options: Partial<GuestOptions> & { name: string }): Promise<Guest> {
     const guest = new Guest(this.#lab, { devices: [this.socket()], ...options });
     this.#guests.push(guest);
@@ -71,27 +81,36 @@ export class Scene {
   /** Logs of all that runs, for a failure's message. */
   logs(): string {
     const testpmds = this.#testpmds.map((testpmd) => `\n--- testpmd:\n${testpmd.tail()}`);
-    return [...testpmds, ...this.#guests.map((guest) => guest.log())].join("");
+    const programs = this.#programs.map(({ name, output }) => `\n--- ${name}:\n${output.slice(-3000)}`);
+    return [...testpmds, ...programs, ...this.#guests.map((guest) => guest.log())].join("");
   }
 
-  /** Ends everything; a testpmd that did not end in order is told. */
+  /** Ends everything; a testpmd or a device that did not end in order is told. */
   async close(): Promise<string | null> {
     await Promise.all(this.#guests.map((guest) => guest.destroy()));
     const exits = await Promise.all(this.#testpmds.map((testpmd) => testpmd.quit()));
+    const ends = await Promise.all(this.#programs.map((program) => program.end()));
+    const lost = ends.findIndex(({ code }) => code !== 0);
     const bad = exits.findIndex(({ code }) => code !== 0);
     for (const netns of this.#namespaces) netns.remove();
     rmSync(this.folder, { recursive: true, force: true });
+    if (lost >= 0) return `${this.#programs[lost]!.name} ended with ${JSON.stringify(ends[lost])}${this.logs()}`;
     return bad < 0 ? null : `testpmd ended with ${JSON.stringify(exits[bad])}:\n${this.#testpmds[bad]!.tail()}`;
   }
 }
 
 /** Wraps a test's body: sets the scene, and strikes it whatever happens. */
-export function scene(body: (scene: Scene, context: Context) => Promise<void>, needs: { tap?: boolean } = {}) {
+export function scene(
+  body: (scene: Scene, context: Context) => Promise<void>,
+  needs: { tap?: boolean; drivers?: boolean } = {},
+) {
   return async (context: Context): Promise<void> => {
     const lacking = needs.tap ? noTap() : null;
     if (lacking !== null) unavailable(context, lacking);
-    fetched ??= ensureLab(undefined, console.log);
-    const lab = await fetched.catch((error: LabError) => {
+    const drivers = needs.drivers ?? false;
+    const ensured = fetched.get(drivers) ?? ensureLab({ say: console.log, drivers });
+    fetched.set(drivers, ensured);
+    const lab = await ensured.catch((error: LabError) => {
       if (UNAVAILABLE.has(error.code)) unavailable(context, error.message);
       throw error;
     });
