@@ -40,6 +40,7 @@ export type {
   ResetReason,
   VfioUserDevice,
 } from "./server/device.ts";
+export { DirtyPages } from "./server/dirty-pages.ts";
 export { type ServerOptions, VfioUserServer } from "./server/server.ts";
 export type { Stats } from "./server/stats.ts";
 export * from "./wire/constants.ts";

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { wire } from "../src/index.ts";
 
+const { deviceFeature, dmaLogging, migData, migState } = wire;
 const { deviceInfo, dmaAccess, dmaMap, dmaUnmap, header, irqInfo, regionAccess, regionInfo, setIrqs, version } = wire;
 
 const u16 = fc.integer({ min: 0, max: 0xffff });
@@ -31,6 +32,8 @@ const CODECS: [string, Codec, Record<string, fc.Arbitrary<unknown>>][] = [
   ],
   ["DEVICE_GET_IRQ_INFO", irqInfo, { argsz: u32, flags: u32, index: u32, count: u32 }],
   ["DEVICE_SET_IRQS", setIrqs, { argsz: u32, flags: u32, index: u32, start: u32, count: u32, data: bytes }],
+  ["DEVICE_FEATURE", deviceFeature, { argsz: u32, flags: u32 }],
+  ["MIG_DATA_READ and MIG_DATA_WRITE", migData, { argsz: u32, size: u32 }],
   ["REGION_READ and REGION_WRITE", regionAccess, { offset: u64, region: u32, count: u32 }],
   ["DMA_READ and DMA_WRITE", dmaAccess, { iova: u64, count: u64 }],
 ];
@@ -69,6 +72,26 @@ function encoded(codec: Codec, msg: object): string {
     "hex",
   );
 }
+
+test("golden bytes of migration", () => {
+  expect(encoded(deviceFeature, { argsz: 16, flags: 0x10001 })).toBe("1000000001000100");
+  expect(encoded(migData, { argsz: 12, size: 4 })).toBe("0c00000004000000");
+  const buffer = new Uint8Array(64);
+  const view = new DataView(buffer.buffer);
+  const hex = (bytes: number): string => Buffer.from(buffer.subarray(0, bytes)).toString("hex");
+  expect(hex(migState.encodeFlagsInto(view, 0, 5))).toBe("0500000000000000");
+  expect(hex(migState.encodeInto(view, 0, "preCopyP2p"))).toBe("07000000ffffffff");
+  expect(hex(dmaLogging.encodeReportInto(view, 0, { iova: 0x10000n, size: 0x20000n, pageSize: 0x1000n }))).toBe(
+    "0000010000000000" + "0000020000000000" + "0010000000000000",
+  );
+  const control = { pageSize: 4096n, ranges: [{ iova: 0x1000n, size: 0x2000n }] };
+  expect(hex(dmaLogging.encodeControlInto(view, 0, control))).toBe(
+    "0010000000000000" + "01000000" + "00000000" + "0010000000000000" + "0020000000000000",
+  );
+  expect(dmaLogging.decodeControl(view, 0, 32)).toEqual(control);
+  for (let length = 0; length < 32; length++) expect(dmaLogging.decodeControl(view, 0, length)).toBeNull();
+  expect(dmaLogging.bitmapBytes(65n, 1n)).toBe(16n);
+});
 
 test("golden bytes", () => {
   expect(encoded(header, { id: 0x1234, command: 9, size: 32, flags: 0x10, error: 5 })).toBe(
@@ -157,7 +180,8 @@ test("reserved bits and impossible values are invalid", () => {
   expect(dmaUnmap.invalid(unmap)).toBeNull();
   expect(dmaUnmap.invalid({ ...unmap, argsz: 23 })).not.toBeNull();
   expect(dmaUnmap.invalid({ ...unmap, argsz: (1 << 20) + 1 })).not.toBeNull();
-  expect(dmaUnmap.invalid({ ...unmap, flags: 1 })).not.toBeNull();
+  expect(dmaUnmap.invalid({ ...unmap, flags: 4 })).not.toBeNull();
+  expect(dmaUnmap.invalid({ ...unmap, flags: 3 })).not.toBeNull();
   expect(dmaUnmap.invalid({ ...unmap, flags: 2 })).not.toBeNull();
   expect(dmaUnmap.invalid({ argsz: 24, flags: 2, iova: 0n, size: 0n })).toBeNull();
   for (let bit = 2; bit < 32; bit++) expect(dmaUnmap.invalid({ ...unmap, flags: (1 << bit) >>> 0 })).not.toBeNull();

@@ -3,9 +3,8 @@
 // tests.
 
 import { SILENT, SYSTEM_CLOCK } from "../environment.ts";
-import { VfioUserError } from "../errors.ts";
 import type { DeviceState, IoFd } from "../server/device.ts";
-import { COMMAND, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
+import { COMMAND, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
 import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, setIrqs } from "../wire/index.ts";
 import { decodeCount } from "../wire/region-write-multi.ts";
 import type { Capabilities } from "../wire/version.ts";
@@ -13,6 +12,16 @@ import { Agreement } from "./agreement.ts";
 import { type Answer, ClientChannel, type RequestOptions } from "./channel.ts";
 import { connectTo, greet } from "./connect.ts";
 import { irqRuns } from "./irq-runs.ts";
+import {
+  changeState,
+  queryMigration,
+  queryState,
+  readData,
+  reportLog,
+  startLog,
+  stopLog,
+  writeData,
+} from "./migration.ts";
 import { queryRegionInfo, queryRegionIoFds } from "./region-query.ts";
 import { complete, malformed, request } from "./request.ts";
 import type { ClientOptions, DmaMapRequest, RegionInfo } from "./types.ts";
@@ -219,41 +228,44 @@ export class VfioUserClient {
   }
 
   /** MIGRATION_FLAG bits; 0: the device cannot be migrated. */
-  async migrationInfo(): Promise<number> {
-    return 0;
+  migrationInfo(): Promise<number> {
+    return queryMigration(this.#channel);
   }
 
-  async getDeviceState(): Promise<DeviceState> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  getDeviceState(): Promise<DeviceState> {
+    return queryState(this.#channel);
   }
 
-  /** Resolves when the device is in that state. */
-  async setDeviceState(_state: DeviceState): Promise<void> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  /** Resolves when the device is in that state. It may take time: `timeoutMs` 0 waits for ever. */
+  setDeviceState(state: DeviceState, options: { timeoutMs?: number } = {}): Promise<void> {
+    return changeState(this.#channel, state, options);
   }
 
   /** Up to `max` bytes of device state; fewer than asked for: the end of the data, for now. */
-  async migDataRead(_max: number): Promise<Uint8Array> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "MIG_DATA_READ is not there yet");
+  migDataRead(max: number): Promise<Uint8Array> {
+    return readData(this.#channel, max, this.capabilities.maxDataXferSize);
   }
 
   /** Device state, of any length: what the server does not take at once goes in parts. */
-  async migDataWrite(_data: Uint8Array): Promise<void> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "MIG_DATA_WRITE is not there yet");
+  migDataWrite(data: Uint8Array): Promise<void> {
+    return writeData(this.#channel, data, this.capabilities.maxDataXferSize);
   }
 
   /** Has the device note the pages that it writes; no range: all memory. Resolves to the page size that it notes by. */
-  async dirtyLogStart(_ranges: readonly { iova: bigint; size: bigint }[], _pageSize: number): Promise<number> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  dirtyLogStart(ranges: readonly { iova: bigint; size: bigint }[], pageSize: number): Promise<number> {
+    return startLog(this.#channel, ranges, pageSize);
   }
 
-  async dirtyLogStop(): Promise<void> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  dirtyLogStop(): Promise<void> {
+    return stopLog(this.#channel);
   }
 
-  /** A bit per page of a mapped region that was written since the last report, the lowest address in bit 0 of byte 0. */
-  async dirtyLogReport(_iova: bigint, _size: bigint, _pageSize: number): Promise<Uint8Array> {
-    throw new VfioUserError("VFU_REFUSED", ERRNO.ENOSYS, "DEVICE_FEATURE is not there yet");
+  /**
+   * What was written of a mapped region, or of whole pages in it, since the last report: a bit a page, the lowest address
+   * in bit 0 of byte 0, in whole 64-bit words.
+   */
+  dirtyLogReport(iova: bigint, size: bigint, pageSize: number): Promise<Uint8Array> {
+    return reportLog(this.#channel, iova, size, pageSize);
   }
 
   /** DEVICE_RESET, which may take longer than other commands: `timeoutMs` 0 waits for ever. */

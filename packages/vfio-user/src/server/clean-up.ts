@@ -35,6 +35,7 @@ export async function cleanUp(
   const { context } = session;
   if (context === null) return;
   await step("leaving", () => device.leaving?.());
+  await step("dirtyLog.stop", () => context.dirtyLog?.stop());
   await step("dmaUnmapAll", () => unmapAll(context));
   for (const { index } of context.irqs.bound()) await step("setIrqs", () => unbind(context, index));
   await step("reset", () => device.reset("disconnect"));

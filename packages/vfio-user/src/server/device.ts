@@ -96,8 +96,9 @@ export interface MigrationOps {
   /**
    * One arc at a time; the server walks the shortest path (migration-states.ts). Resolve when the state is in effect: in
    * "stop" the device touches no memory and raises no interrupt. When it throws, the device has stayed where it was;
-   * `stateLost` (errors.ts), or an error that is no refusal, says that it is in "error" now. From "resuming" to "stop": the data is complete; refuse
-   * what is not valid. After DEVICE_RESET, and for every new client, the state is "running".
+   * `stateLost` (errors.ts), or an error that is no refusal, says that it is in "error" now. From "resuming" to "stop":
+   * the data is complete; refuse what is not valid. After DEVICE_RESET, and for every new client, the state is
+   * "running": `reset` sees to that.
    */
   setState(state: DeviceState): void | Promise<void>;
   /** Up to `max` bytes of the state, in "preCopy", "preCopyP2p" and "stopCopy"; empty is the end of the data, for now. */
@@ -113,7 +114,10 @@ export interface DirtyLogOps {
   /** No range: all memory. The ranges are page-aligned and ascending. */
   start(ranges: readonly { iova: bigint; size: bigint }[], pageSize: number): Result;
   stop(): Result;
-  /** Sets bit n of `bitmap` (zeroed) for each page n from `iova` that was written since the last report, and forgets it. */
+  /**
+   * Sets bit n of `bitmap` (zeroed) for each page n from `iova` that was written since the last report, and forgets it.
+   * Asked about mapped memory, and once more about a region just after dmaUnmap has resolved, if the client wants that.
+   */
   report(iova: bigint, size: bigint, pageSize: number, bitmap: Uint8Array): Result;
 }
 

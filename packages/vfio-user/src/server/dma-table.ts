@@ -69,6 +69,12 @@ export class DmaTable {
     return entry !== undefined && entry.iova === iova && entry.size === size;
   }
 
+  /** The region that an address is in. */
+  around(iova: bigint): Readonly<Entry> | undefined {
+    const entry = this.#entries[this.#lowerBound(iova + 1n) - 1];
+    return entry !== undefined && iova < entry.iova + entry.size ? entry : undefined;
+  }
+
   remove(iova: bigint, size: bigint): void {
     if (this.has(iova, size)) this.#entries.splice(this.#lowerBound(iova), 1);
   }

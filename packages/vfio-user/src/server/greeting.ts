@@ -57,8 +57,13 @@ export function parseVersion(message: Message, limits: Limits): Greeting {
 }
 
 /** With `twin`, the twin socket is the one fd that goes with the message. */
-export function answerVersion({ id, minor, capabilities }: Greeting, twin: boolean): { id: number; body: Uint8Array } {
-  const json = version.capabilitiesJson({ ...capabilities, maxMsgFds: MAX_MSG_FDS, twinSocket: twin, twinFdIndex: 0 });
+export function answerVersion(
+  { id, minor, capabilities }: Greeting,
+  twin: boolean,
+  migration: boolean,
+): { id: number; body: Uint8Array } {
+  const offer = { ...capabilities, maxMsgFds: MAX_MSG_FDS, twinSocket: twin, twinFdIndex: 0 };
+  const json = version.capabilitiesJson(offer, migration);
   const body = new Uint8Array(version.SIZE + json.length);
   version.encodeInto(new DataView(body.buffer), 0, { major: VERSION_MAJOR, minor, json });
   return { id, body };

@@ -20,10 +20,12 @@ import * as header from "../wire/header.ts";
 import { type Command, type Context, check, closeAll, type Reply } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
+import { DirtyLog } from "./dirty-log.ts";
 import { DmaChannel } from "./dma-channel.ts";
 import { DmaTable } from "./dma-table.ts";
 import { answerVersion, type Greeting, type Limits, parseVersion } from "./greeting.ts";
 import { IrqTable } from "./irq-table.ts";
+import { Migration } from "./migration.ts";
 import { CommandOrder, type Work } from "./order.ts";
 import { RegionTable } from "./region-table.ts";
 import type { Stats } from "./stats.ts";
@@ -99,6 +101,8 @@ export class Session {
       regions: new RegionTable(device.regions, capabilities.maxMsgFds > 0),
       irqs: new IrqTable(device.irqs, device.setIrqs === undefined),
       dma: new DmaTable(capabilities.maxDmaMaps),
+      migration: device.migration === undefined ? null : new Migration(device.migration),
+      dirtyLog: device.migration && device.dirtyLog ? new DirtyLog(device.dirtyLog) : null,
     };
     this.#dma = new DmaChannel(this.#twin ?? this.connection, {
       maxCount: capabilities.maxDataXferSize,
@@ -111,7 +115,7 @@ export class Session {
       },
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
-    const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null);
+    const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null, device.migration !== undefined);
     this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body, twinFd === null ? undefined : [twinFd]);
     if (twinFd !== null) closeFd(twinFd);
     try {

@@ -75,8 +75,8 @@ export function capabilitiesOf(msg: Version): Capabilities {
   return capabilities;
 }
 
-/** JSON and its NUL. Short on purpose: QEMU takes no reply longer than its own request. */
-export function capabilitiesJson(offer: Partial<Capabilities>): Uint8Array {
+/** JSON and its NUL; with `migration`, that the device can be migrated. Short on purpose: QEMU takes no reply longer than its own request. */
+export function capabilitiesJson(offer: Partial<Capabilities>, migration = false): Uint8Array {
   const capabilities: Record<string, unknown> = {};
   if (offer.maxMsgFds !== undefined) capabilities.max_msg_fds = offer.maxMsgFds;
   if (offer.maxDataXferSize !== undefined) capabilities.max_data_xfer_size = offer.maxDataXferSize;
@@ -84,6 +84,7 @@ export function capabilitiesJson(offer: Partial<Capabilities>): Uint8Array {
   if (offer.pgsizes !== undefined) capabilities.pgsizes = offer.pgsizes;
   if (offer.writeMultiple) capabilities.write_multiple = true;
   if (offer.twinSocket) capabilities.twin_socket = { supported: true, fd_index: offer.twinFdIndex };
+  if (migration) capabilities.migration = { pgsize: PAGE_SIZE };
   return new TextEncoder().encode(`${JSON.stringify({ capabilities })}\0`);
 }
 

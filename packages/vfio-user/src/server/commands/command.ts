@@ -7,8 +7,10 @@ import { refusal } from "../../errors.ts";
 import type { Message } from "../../transport/connection.ts";
 import { ERRNO } from "../../wire/constants.ts";
 import type { ClientInfo, VfioUserDevice } from "../device.ts";
+import type { DirtyLog } from "../dirty-log.ts";
 import type { DmaTable } from "../dma-table.ts";
 import type { IrqTable } from "../irq-table.ts";
+import type { Migration } from "../migration.ts";
 import type { RegionTable } from "../region-table.ts";
 
 /** What commands work on: the device, and what one client has made of it. */
@@ -18,6 +20,9 @@ export interface Context {
   readonly regions: RegionTable;
   readonly irqs: IrqTable;
   readonly dma: DmaTable;
+  /** null for a device that cannot be migrated. */
+  readonly migration: Migration | null;
+  readonly dirtyLog: DirtyLog | null;
 }
 
 /** The payload of a success reply; fds stay their owner's. */
@@ -50,7 +55,7 @@ export function check(fault: string | null): void {
 }
 
 /** Goes on with `next` now, or when a callback's promise has resolved. What else a callback returns means nothing. */
-export function after<T>(result: unknown, next: () => T): T | Promise<T> {
+export function after<T>(result: unknown, next: () => T | Promise<T>): T | Promise<T> {
   return isPromise(result) ? Promise.resolve(result).then(next) : next();
 }
 

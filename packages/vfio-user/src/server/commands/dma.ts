@@ -7,6 +7,7 @@ import { refusal } from "../../errors.ts";
 import { ERRNO, PAGE_SIZE, UNMAP_FLAG } from "../../wire/constants.ts";
 import { dmaMap, dmaUnmap } from "../../wire/index.ts";
 import type { DmaRegion, VfioUserDevice } from "../device.ts";
+import type { DirtyLog } from "../dirty-log.ts";
 import type { DmaTable } from "../dma-table.ts";
 import { after, type Command, type Context, check, EMPTY, parsed, type Reply } from "./command.ts";
 
@@ -53,25 +54,38 @@ function enter(dma: DmaTable, region: DmaRegion): boolean {
   }
 }
 
-export const dmaUnmapCommand: Command<dmaUnmap.DmaUnmap> = {
+interface Unmap {
+  msg: dmaUnmap.DmaUnmap;
+  /** Asked for with the unmap. */
+  bitmap: dmaUnmap.Bitmap | null;
+}
+
+export const dmaUnmapCommand: Command<Unmap> = {
   control: () => true,
   maxFds: 0,
 
   parse(message) {
     const msg = parsed(dmaUnmap.decode(message.view, message.at, message.length));
     check(dmaUnmap.invalid(msg));
-    return msg;
+    if (!(msg.flags & UNMAP_FLAG.GET_DIRTY_BITMAP)) return { msg, bitmap: null };
+    const { SIZE } = dmaUnmap;
+    const bitmap = parsed(dmaUnmap.decodeBitmap(message.view, message.at + SIZE, message.length - SIZE));
+    check(dmaUnmap.invalidBitmap(bitmap, msg));
+    return { msg, bitmap };
   },
 
-  run(msg, context) {
-    const { dma, device } = context;
+  run({ msg, bitmap }, context) {
+    const { dma, device, dirtyLog } = context;
     if (msg.flags & UNMAP_FLAG.ALL) return after(unmapAll(context), () => echo(msg));
+    if (bitmap !== null && (dirtyLog === null || dirtyLog.pageSize === null)) {
+      throw refusal(ERRNO.EINVAL, "the dirty log does not run");
+    }
     if (!dma.has(msg.iova, msg.size)) {
       throw refusal(ERRNO.ENOENT, `no region at 0x${msg.iova.toString(16)} with ${msg.size} bytes`);
     }
     return after(device.dmaUnmap?.(msg.iova, msg.size), () => {
       dma.remove(msg.iova, msg.size);
-      return echo(msg);
+      return bitmap === null ? echo(msg) : lastReport(msg, bitmap, dirtyLog as DirtyLog);
     });
   },
 };
@@ -88,6 +102,18 @@ async function unmapEach(dma: DmaTable, device: VfioUserDevice): Promise<void> {
     await device.dmaUnmap?.(iova, size);
     dma.remove(iova, size);
   }
+}
+
+/** Asked for when the device has let go of the region, so that no write is missed. */
+async function lastReport(msg: dmaUnmap.DmaUnmap, bitmap: dmaUnmap.Bitmap, log: DirtyLog): Promise<Reply> {
+  const { SIZE, BITMAP_SIZE } = dmaUnmap;
+  const bits = await log.report({ iova: msg.iova, size: msg.size, pageSize: bitmap.pageSize });
+  const body = new Uint8Array(SIZE + BITMAP_SIZE + bits.length);
+  const view = new DataView(body.buffer);
+  dmaUnmap.encodeInto(view, 0, msg);
+  dmaUnmap.encodeBitmapInto(view, SIZE, bitmap);
+  body.set(bits, SIZE + BITMAP_SIZE);
+  return { body };
 }
 
 function echo(msg: dmaUnmap.DmaUnmap): Reply {

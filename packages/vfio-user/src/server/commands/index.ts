@@ -5,9 +5,11 @@
 import { COMMAND } from "../../wire/constants.ts";
 import type { Command } from "./command.ts";
 import { dmaMapCommand, dmaUnmapCommand } from "./dma.ts";
+import { deviceFeatureCommand } from "./feature.ts";
 import { getInfoCommand, getIrqInfoCommand, getRegionInfoCommand } from "./info.ts";
 import { getRegionIoFdsCommand } from "./io-fds.ts";
 import { setIrqsCommand } from "./irqs.ts";
+import { migDataReadCommand, migDataWriteCommand } from "./mig-data.ts";
 import { regionReadCommand, regionWriteCommand } from "./region.ts";
 import { resetCommand } from "./reset.ts";
 import { regionWriteMultiCommand } from "./write-multi.ts";
@@ -24,4 +26,7 @@ export const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [COMMAND.REGION_WRITE, regionWriteCommand],
   [COMMAND.REGION_WRITE_MULTI, regionWriteMultiCommand],
   [COMMAND.DEVICE_RESET, resetCommand],
+  [COMMAND.DEVICE_FEATURE, deviceFeatureCommand],
+  [COMMAND.MIG_DATA_READ, migDataReadCommand],
+  [COMMAND.MIG_DATA_WRITE, migDataWriteCommand],
 ]);

@@ -2,8 +2,10 @@
 // inside its region before the device sees it. A read or write of 0 bytes succeeds with an empty reply, as in
 // libvfio-user.
 
-import { PCI_REGION } from "../../wire/constants.ts";
+import { refusal } from "../../errors.ts";
+import { ERRNO, PCI_REGION } from "../../wire/constants.ts";
 import { regionAccess } from "../../wire/index.ts";
+import type { Migration } from "../migration.ts";
 import { after, type Command, check, EMPTY, parsed, type Reply } from "./command.ts";
 
 interface Read {
@@ -28,8 +30,9 @@ export const regionReadCommand: Command<Read> = {
     return { region: msg.region, offset: Number(msg.offset), count: msg.count };
   },
 
-  run({ region, offset, count }, { device }) {
+  run({ region, offset, count }, { device, migration }) {
     if (count === 0) return EMPTY;
+    checkNotFrozen(migration);
     const body = head(region, offset, count, regionAccess.SIZE + count);
     return after(device.regionRead(region, offset, body.subarray(regionAccess.SIZE)), () => ({ body }));
   },
@@ -50,14 +53,20 @@ export const regionWriteCommand: Command<Write> = {
     return { region: msg.region, offset: Number(msg.offset), data };
   },
 
-  run({ region, offset, data }, { device }, posted) {
+  run({ region, offset, data }, { device, migration }, posted) {
     if (data.length === 0) return EMPTY;
+    checkNotFrozen(migration);
     const count = data.length;
     return after(device.regionWrite(region, offset, data, posted), (): Reply => {
       return posted ? EMPTY : { body: head(region, offset, count, regionAccess.SIZE) };
     });
   },
 };
+
+/** What is being saved must not change, and a read may change it too: as libvfio-user. */
+export function checkNotFrozen(migration: Migration | null): void {
+  if (migration?.frozen) throw refusal(ERRNO.EINVAL, "the device's state is being saved");
+}
 
 function head(region: number, offset: number, count: number, bytes: number): Uint8Array {
   const body = new Uint8Array(bytes);

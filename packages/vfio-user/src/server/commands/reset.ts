@@ -14,8 +14,11 @@ export const resetCommand: Command<null> = {
     return null;
   },
 
-  run(_request, { device }) {
+  run(_request, { device, migration }) {
     if (!device.info.resettable) throw refusal(ERRNO.ENOTSUP, "the device does not reset");
-    return after(device.reset("reset"), () => EMPTY);
+    return after(device.reset("reset"), () => {
+      migration?.reset();
+      return EMPTY;
+    });
   },
 };

@@ -5,6 +5,7 @@
 import { PCI_REGION } from "../../wire/constants.ts";
 import { regionAccess, regionWriteMulti } from "../../wire/index.ts";
 import { type Command, type Context, check, type Reply } from "./command.ts";
+import { checkNotFrozen } from "./region.ts";
 
 type Write = regionWriteMulti.Write;
 
@@ -60,7 +61,8 @@ interface Progress {
 
 const newProgress = (): Progress => ({ done: 0, error: null });
 
-function writeOne(write: Write, { device, regions }: Context, posted: boolean): void | Promise<void> {
+function writeOne(write: Write, { device, regions, migration }: Context, posted: boolean): void | Promise<void> {
+  checkNotFrozen(migration);
   check(regionAccess.invalid(write, regions.writable(write.region), regionWriteMulti.DATA_MAX));
   if (write.count > 0) return device.regionWrite(write.region, Number(write.offset), write.data, posted);
 }
