@@ -22,7 +22,7 @@ export function headViolations({ path, text }: SourceFile): string[] {
   return words >= 8 ? [] : [`${path}: no head comment that says what the file is and who calls it`];
 }
 
-const PROPER_NAMES = new Set(["README.md", "LICENSE"]);
+const PROPER_NAMES = new Set(["README.md", "CONFORMANCE.md", "LICENSE"]);
 
 export function nameViolations({ path }: SourceFile): string[] {
   const bad = path.split("/").filter((part) => !PROPER_NAMES.has(part) && !/^\.?[a-z0-9]+([.-][a-z0-9]+)*$/.test(part));
