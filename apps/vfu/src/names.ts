@@ -34,6 +34,20 @@ export function parseNumber(what: string, text: string, min: number, max = OFFSE
   return value;
 }
 
+/** A register's new value, little-endian; -1 and the like by two's complement. @throws VfuError USAGE */
+export function parseValue(text: string, width: number): Uint8Array {
+  if (!/^(0x[0-9a-f]{1,16}|-?\d{1,20})$/i.test(text))
+    throw usage(`value '${text}': expected a number, decimal or 0x...`);
+  const value = BigInt(text);
+  const bits = 8 * width;
+  if (value >= 1n << BigInt(bits) || value < -(1n << BigInt(bits - 1))) {
+    throw usage(`value '${text}' does not fit in ${width} ${width === 1 ? "byte" : "bytes"}; see --width`);
+  }
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(bits, value), true);
+  return bytes.subarray(0, width);
+}
+
 /** Names of the bits that are set; unknown bits as one number. */
 export function bitNames(value: number, table: Readonly<Record<string, number>>): string[] {
   const names: string[] = [];

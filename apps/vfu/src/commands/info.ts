@@ -53,7 +53,7 @@ type Facts = {
 
 function text({ socket, server, protocol, capabilities, device, flags, migration, regions, irqs }: Facts): string[] {
   const { maxMsgFds, maxDataXferSize, maxDmaMaps, pgsizes, ...others } = capabilities;
-  const more = Object.entries(others).filter(([, value]) => value !== undefined && value !== false);
+  const more = Object.entries(others).filter(([, value]) => value !== undefined && value !== false && value !== -1);
   const ids =
     device === null ? "unknown (no configuration space)" : `${device.vendorId.slice(2)}:${device.deviceId.slice(2)}`;
   return [

@@ -1,6 +1,8 @@
-// The sizes of BARs and of the expansion ROM, found as every PCI enumerator does (PCI 3.0, 6.2.5.1): with decoding off, write
-// all ones, read back what stuck, put the old value back. Only the lspci command asks for this; it is alone with the device.
+// BARs and the expansion ROM (PCI 3.0, 6.2.5.1). Their sizes come from the regions that the server tells of, which writes
+// nothing, or, when asked for, as every PCI enumerator finds them: with decoding off, write all ones, read back what stuck,
+// put the old value back. Used by the lspci command.
 import { PCI_REGION, pci, type VfioUserClient } from "@emudev/vfio-user";
+import type { Space } from "./space.ts";
 
 export interface Bar {
   index: number;
@@ -18,6 +20,30 @@ const ALL_ONES = 0xffffffff;
 /** Bits of the ROM's register that hold an address. */
 const ROM_MASK = 0xfffff800;
 
+/** BARs as they stand, with the sizes of the regions (by region index); a region without a size has no BAR. */
+export function barsOf(space: Space, sizes: readonly number[]): Bar[] {
+  const bars: Bar[] = [];
+  for (let index = 0; index <= PCI_REGION.BAR5; index++) {
+    const value = space.u32(BAR0 + 4 * index);
+    const size = BigInt(sizes[index] ?? 0);
+    const isIo = (value & pci.BAR_TYPE.IO) !== 0;
+    const isWide = !isIo && (value & 6) === pci.BAR_TYPE.MEMORY_64 && index < PCI_REGION.BAR5;
+    const high = isWide ? BigInt(space.u32(BAR0 + 4 * index + 4)) << 32n : 0n;
+    const address = BigInt((value & (isIo ? 0xfffffffc : 0xfffffff0)) >>> 0) | high;
+    const kind = isIo ? "io" : isWide ? "mem64" : "mem32";
+    const prefetchable = !isIo && (value & pci.BAR_TYPE.PREFETCHABLE) !== 0;
+    if (size > 0n) bars.push({ index, kind, prefetchable, address, size, enabled: true });
+    if (isWide) index++;
+  }
+  const rom = space.u32(EXPANSION_ROM);
+  const size = BigInt(sizes[ROM] ?? 0);
+  const address = BigInt((rom & ROM_MASK) >>> 0);
+  const enabled = (rom & 1) !== 0;
+  if (size > 0n) bars.push({ index: ROM, kind: "rom", prefetchable: false, address, size, enabled });
+  return bars;
+}
+
+/** By writing to the device. */
 export async function sizeBars(client: VfioUserClient): Promise<Bar[]> {
   const command = await read(client, COMMAND, 2);
   await write(client, COMMAND, 2, command & ~(pci.COMMAND_BIT.IO | pci.COMMAND_BIT.MEMORY));

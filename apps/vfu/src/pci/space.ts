@@ -58,3 +58,28 @@ export function bitFields(value: number, bits: Bits): Record<string, boolean> {
 export function plainHex(value: number, digits: number): string {
   return (value >>> 0).toString(16).padStart(digits, "0");
 }
+
+/** A capability under its offset, its further lines one step to the right of it. */
+export function capabilityLines(list: readonly Capability[]): string[] {
+  return list.flatMap(({ at, version, title, lines }) => {
+    const place = version === undefined ? plainHex(at, 2) : `${plainHex(at, 3)} v${version}`;
+    return [`\tCapabilities: [${place}] ${title}`, ...lines.map((line) => `\t\t${line}`)];
+  });
+}
+
+/** What `lspci -F` wants before a dump: an address, and words that it does not read. */
+export function dumpHead(space: Space): string {
+  const class16 = plainHex(space.u16(0x0a), 4);
+  const ids = `${plainHex(space.u16(0), 4)}:${plainHex(space.u16(2), 4)}`;
+  return `00:00.0 Class ${class16}: ${ids} (rev ${plainHex(space.u8(8), 2)})`;
+}
+
+/** Sixteen bytes a line, as `lspci -xxxx`. */
+export function hexdump(bytes: Uint8Array, start = 0, digits = 2): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = [...bytes.subarray(at, at + 16)].map((byte) => plainHex(byte, 2)).join(" ");
+    lines.push(`${plainHex(start + at, digits)}: ${row}`);
+  }
+  return lines;
+}
