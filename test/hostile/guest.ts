@@ -1,8 +1,10 @@
 // A guest that does everything wrong it can: it brings an emulated AVF up as a driver would, most of the time, and then rings
 // doorbells of rings full of nonsense, writes any register, sends any virtchnl message, maps and unmaps memory under
 // traffic, resets, and leaves at any instant. Everything comes from one seed. Used by hostile.test.ts.
+import { ftruncateSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as avf from "@emudev/avf";
-import { closeFd, eventfd, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
+import { closeFd, eventfd, getSeals, mapAnywhere, memfdCreate, PROT, SEAL } from "@emudev/linux";
 import { VfioUserClient } from "@emudev/vfio-user";
 import type { Random } from "./random.ts";
 
@@ -45,19 +47,34 @@ export class HostileGuest {
     this.#iova = random.pick([0n, 1n << 32n, (1n << 64n) - (1n << 24n)]);
   }
 
-  /** Does up to `steps` things and leaves. */
-  async run(steps: number): Promise<void> {
+  /** Does up to `steps` things and leaves. @param truncates in the end it takes its memory away and rings the doorbells */
+  async run(steps: number, truncates = false): Promise<void> {
     const random = this.#random;
     try {
       await this.#map(random.once(8) ? -1 : this.#fd);
       if (!random.once(4)) await this.#bringUp();
       for (let step = random.below(steps); step > 0; step--) await this.#step();
+      if (truncates) await this.#truncate();
     } catch {
       // refused, or dropped: as it should be
     }
     this.#client.close();
     this.#mapping.unmap();
     closeFd(this.#fd);
+  }
+
+  /** Only memory without seals can go; nothing here may touch it afterwards. */
+  async #truncate(): Promise<void> {
+    const random = this.#random;
+    if (getSeals(this.#fd) & SEAL.SHRINK) return;
+    await this.#traffic();
+    ftruncateSync(this.#fd, random.pick([0, AT.rx, AT.tx]));
+    const ring = async (): Promise<void> => {
+      for (const { offset } of [avf.REG.QTX_TAIL1, avf.REG.QRX_TAIL1, avf.REG.VF_ATQT1]) {
+        await this.#write(offset, random.below(AQ_ENTRIES));
+      }
+    };
+    for (let i = 0; i < 20 && this.#client.open; i++) await Promise.race([ring(), sleep(20)]);
   }
 
   async #step(): Promise<void> {

@@ -17,6 +17,7 @@ export {
   setNonBlocking,
   writeFrom,
 } from "./files.ts";
+export { type GuardedRange, type SigbusGuard, sigbusGuard } from "./guard.ts";
 export {
   addressOf,
   addSeals,

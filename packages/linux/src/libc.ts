@@ -67,6 +67,9 @@ export const mmap64 = bind<
   (address: number, bytes: number, prot: number, flags: number, fd: number, offset: number | bigint) => number
 >("intptr_t mmap64(intptr_t, size_t, int, int, int, int64_t)");
 export const munmap = bind<(address: number, bytes: number) => number>("int munmap(intptr_t, size_t)");
+export const sigaction = bind<(signal: number, action: Pointer, old: Pointer) => number>(
+  "int sigaction(int, const void *, void *)",
+);
 export const eventfdCreate = bind<(initial: number, flags: number) => number>("int eventfd(uint32_t, int)");
 export const epoll_create1 = bind<(flags: number) => number>("int epoll_create1(int)");
 export const epoll_ctl = bind<(epoll: number, operation: number, fd: number, event: Pointer) => number>(

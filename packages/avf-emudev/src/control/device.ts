@@ -72,6 +72,7 @@ export class AvfDevice implements VfioUserDevice {
   readonly #config: PciConfig;
   readonly #mailbox: Mailbox;
   readonly #bar0: Bar0;
+  readonly #unguard: () => void;
   readonly #msix: MsixBar;
 
   /** @param mac the address that the guest finds after power-on */
@@ -135,10 +136,12 @@ export class AvfDevice implements VfioUserDevice {
       fd: params.fd,
       ...accessOf(params),
     });
+    this.#unguard = eal.onWindowLost((window) => this.#windowLost(window));
   }
 
   /** Gives everything back; the server must be stopped and no backend subscribe. */
   async close(): Promise<void> {
+    this.#unguard();
     await this.memory.close();
     await this.interrupts.setFds(0, Array(this.vectors).fill(-1));
     this.interrupts.reset();
@@ -153,6 +156,14 @@ export class AvfDevice implements VfioUserDevice {
       const queue = this.vf.rx.find((q) => q.vector === number) ?? this.vf.tx.find((q) => q.vector === number);
       vector.setItrRegister(this.doorbells.itrOff(number, queue?.itr));
     });
+  }
+
+  /** A window of the arena turned to zero memory: whoever lent its file has truncated it (`--sigbus-guard`). */
+  #windowLost({ off, bytes }: { off: number; bytes: number }): void {
+    const mine = this.memory.regions().some((region) => region.off >= off && region.off < off + bytes);
+    if (!mine) return;
+    this.#log.error(`${this.name}: the client's memory file was truncated; the client is dropped`);
+    this.server.dropClient("its memory file was truncated");
   }
 
   // What the vfio-user server calls.

@@ -15,6 +15,7 @@ import { type EalOptions, parseEalArgs } from "./options.ts";
 import { acquireRuntimeDir, type RuntimeDir, runtimePath } from "./runtime-dir.ts";
 import { Telemetry } from "./telemetry.ts";
 import { VdevBus, type VdevDriver } from "./vdev-bus.ts";
+import { WindowGuard } from "./window-guard.ts";
 
 /** The environment of the process. */
 export interface Eal {
@@ -33,6 +34,8 @@ export interface Eal {
   readonly runtimeDir: string;
   /** Resolves when no lcore can still use what was unpublished before the call; an lcore late by 1 s is named in the log. */
   synchronize(): Promise<void>;
+  /** Calls when a window of the arena has lost its file (`--sigbus-guard`); returns what takes the listener away. */
+  onWindowLost(listener: (window: { off: number; bytes: number }) => void): () => void;
   /** Stops lcores, removes devices, the last probed first, and gives back threads and files. Idempotent. */
   cleanup(): Promise<void>;
 }
@@ -89,6 +92,9 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
     undo.push(() => lcores.close());
     undo.push(boundYoungGeneration());
     setPollMode(arena, lcores.workers, options.pollMode);
+    const windows = new WindowGuard(arena, log);
+    if (options.sigbusGuard) windows.start();
+    undo.push(() => windows.stop());
     const telemetry = new Telemetry(log);
     const vdev = new VdevBus(() => made, log);
     for (const driver of opts.drivers) vdev.register(driver);
@@ -104,6 +110,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
       vdev,
       telemetry,
       runtimeDir: runtime?.path ?? "",
+      onWindowLost: (listener) => windows.onLost(listener),
       synchronize: () => qsbr.synchronize((threads) => log.warning(lateLcores(lcores, threads))),
       cleanup: () => {
         cleaned ??= unwind().finally(() => {

@@ -14,6 +14,8 @@ export interface EalOptions {
   vdevs: string[];
   filePrefix: string;
   inMemory: boolean;
+  /** A file that is truncated under a window of the arena costs its client, not the process. */
+  sigbusGuard: boolean;
   telemetry: boolean;
   /** Bytes of the arena's own part, undefined = the arena's default. */
   ownBytes: number | undefined;
@@ -83,6 +85,7 @@ export function parseEalArgs(
       vdevs: list(args.vdev),
       filePrefix: readPrefix(args["file-prefix"] as string),
       inMemory: args["in-memory"] === true,
+      sigbusGuard: args["sigbus-guard"] === true,
       telemetry: args["no-telemetry"] !== true,
       ownBytes: readMemory(args.m as string | undefined),
       logRules: list(args["log-level"]).map(parseLogRule),
@@ -140,6 +143,7 @@ function ealYargs(program: string) {
       describe: "name of the runtime directory",
     })
     .option("in-memory", { type: "boolean", describe: "no files: no runtime directory, no telemetry" })
+    .option("sigbus-guard", { type: "boolean", describe: "survive clients that truncate their memory's file" })
     .option("m", { alias: "memory-size", type: "string", requiresArg: true, describe: "MiB of packet memory" })
     .option("log-level", { type: "string", requiresArg: true, describe: "level, or pattern:level (repeatable)" })
     .option("proc-type", { type: "string", requiresArg: true, describe: "primary is the only one" })

@@ -1,6 +1,17 @@
 // The arena as the main thread holds it: it makes the shared memory, puts this process's memfd under its first part, and
 // manages the two kinds of tenants, memzones there and windows behind. One a process; workers attach to `handle`.
-import { addressOf, addSeals, fileStat, mapNothing, mapShared, memfdCreate, PROT, SEAL } from "@emudev/linux";
+import {
+  addressOf,
+  addSeals,
+  fileStat,
+  type GuardedRange,
+  mapNothing,
+  mapShared,
+  memfdCreate,
+  PROT,
+  SEAL,
+  type SigbusGuard,
+} from "@emudev/linux";
 import { ARENA_BYTES, type ArenaHandle, Arena as ArenaViews, type Memzone } from "../data/arena.ts";
 import { checkInteger, ShmError } from "../data/error.ts";
 import { type Range, RangeAllocator } from "./range-allocator.ts";
@@ -25,6 +36,9 @@ export class Arena extends ArenaViews {
   readonly #windows: RangeAllocator;
   /** Windows whose first asked-for byte is not the window's first, by that byte. */
   readonly #inner = new Map<number, number>();
+  #guard: SigbusGuard | null = null;
+  /** Guarded windows, by offset. */
+  readonly #guarded: Record<number, { range: GuardedRange; lost: boolean }> = Object.create(null);
   /** Bytes at and above were never part of a memzone, so they still read 0. */
   #untouched = PAGE_BYTES;
 
@@ -113,7 +127,7 @@ export class Arena extends ArenaViews {
     try {
       mapShared(this.base + start, roundUp(before + bytes, PAGE_BYTES), prot, fd, fileOffset - before);
     } catch (error) {
-      this.#windows.release(start);
+      this.#release(start);
       throw error;
     }
     if (before > 0) this.#inner.set(start + before, start);
@@ -125,7 +139,11 @@ export class Arena extends ArenaViews {
    * @param align power of two from 4096 on, by absolute address
    */
   reserveWindow(bytes: number, align = PAGE_BYTES): number | null {
-    return this.#windows.reserve(roundUp(bytes, PAGE_BYTES), Math.max(align, PAGE_BYTES), this.base);
+    const size = roundUp(bytes, PAGE_BYTES);
+    const off = this.#windows.reserve(size, Math.max(align, PAGE_BYTES), this.base);
+    const range = off === null ? null : (this.#guard?.add(this.base + off, size) ?? null);
+    if (off !== null && range !== null) this.#guarded[off] = { range, lost: false };
+    return off;
   }
 
   /** Maps part of a file over part of a reserved window; all in whole pages of the file. */
@@ -144,13 +162,35 @@ export class Arena extends ArenaViews {
     const window = this.#windows.bytesOf(start);
     if (window === undefined) throw new ShmError("ENOENT", `no window begins at arena offset ${off}`);
     mapNothing(this.base + start, window);
-    this.#windows.release(start);
+    this.#release(start);
     this.#inner.delete(off);
+  }
+
+  /** From now on a window whose file is truncated turns to zero memory where it would end the process (linux/guard.ts). */
+  guardWindows(guard: SigbusGuard): void {
+    this.#guard = guard;
+  }
+
+  /** The windows that have turned to zero memory since the last call. */
+  lostWindows(): Range[] {
+    const lost: Range[] = [];
+    for (const [off, window] of Object.entries(this.#guarded)) {
+      if (window.lost || window.range.hits() === 0) continue;
+      window.lost = true;
+      lost.push({ off: Number(off), bytes: this.#windows.bytesOf(Number(off)) ?? 0 });
+    }
+    return lost;
   }
 
   /** The windows in use, each as a whole. */
   windows(): Range[] {
     return this.#windows.used();
+  }
+
+  #release(start: number): void {
+    this.#guarded[start]?.range.remove();
+    delete this.#guarded[start];
+    this.#windows.release(start);
   }
 
   #outOfMemory(name: string, bytes: number): ShmError {

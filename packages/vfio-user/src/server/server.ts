@@ -110,6 +110,11 @@ export class VfioUserServer {
     return this.#present?.context?.client ?? null;
   }
 
+  /** Ends the connection of who has the device, as for a client that broke the protocol. */
+  dropClient(why: string): void {
+    this.#present?.connection.close(protocolError(ERRNO.EFAULT, why));
+  }
+
   /** The eventfd of a vector, -1 when none is bound. It is not the caller's to close. */
   irqFd(index: number, vector: number): number {
     return this.#holder?.context?.irqs.fd(index, vector) ?? -1;
