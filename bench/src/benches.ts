@@ -1,5 +1,6 @@
 // All benches by name, in the order they run.
 import type { Arena } from "@emudev/shm";
+import { latencyBench } from "./latency/bench.ts";
 import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
@@ -22,5 +23,6 @@ export const benches: readonly BenchEntry[] = [
   ...mempoolBenches,
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+  { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
   { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },
 ];

@@ -36,28 +36,8 @@ export function dpdkMissing(): string | undefined {
  * @param folder where sockets lie
  */
 export function pairs(size: number, cpus: readonly [number, number], folder: string): Pair[] {
-  const dpdk = (index: 0 | 1, vdev: string, sends: boolean): Side => ({
-    command: "stdbuf", // DPDK's printf would keep its answers in a buffer
-    args: [
-      ...["-oL", DPDK],
-      ...[
-        "--lcores",
-        `0@${cpus[index]},1@${cpus[index]}`,
-        "--no-pci",
-        "--no-telemetry",
-        "--single-file-segments",
-        "--in-memory",
-      ],
-      ...["-m", "256", `--vdev=${vdev}`, "--", ...app(size, sends)],
-    ],
-  });
-  const ours = (index: 0 | 1, vdevs: string[], sends: boolean): Side => ({
-    command: process.execPath,
-    args: [
-      ...[TESTPMD, "--lcores", `0@${cpus[index]},1@${cpus[index]}`, "--in-memory", "--poll-mode=busy"],
-      ...[...vdevs.map((vdev) => `--vdev=${vdev}`), "--", ...app(size, sends)],
-    ],
-  });
+  const dpdk = (index: 0 | 1, vdev: string, sends: boolean): Side => dpdkArgs(cpus[index], vdev, app(size, sends));
+  const ours = (index: 0 | 1, vdevs: string[], sends: boolean): Side => oursArgs(cpus[index], vdevs, app(size, sends));
   const list: Pair[] = [];
   for (const sends of ["client", "server"] as const) {
     const [server, client] = [sends === "server", sends === "client"];
@@ -88,6 +68,20 @@ export function pairs(size: number, cpus: readonly [number, number], folder: str
       });
   }
   return list;
+}
+
+/** DPDK's testpmd with both its lcores on one CPU. */
+export function dpdkArgs(cpu: number, vdev: string, app: readonly string[]): Side {
+  const memory = ["--single-file-segments", "--in-memory", "-m", "256"];
+  const eal = ["--lcores", `0@${cpu},1@${cpu}`, "--no-pci", "--no-telemetry", ...memory, `--vdev=${vdev}`];
+  // DPDK's printf would keep its answers in a buffer.
+  return { command: "stdbuf", args: ["-oL", DPDK, ...eal, "--", ...app] };
+}
+
+/** Ours, likewise. */
+export function oursArgs(cpu: number, vdevs: readonly string[], app: readonly string[]): Side {
+  const eal = ["--lcores", `0@${cpu},1@${cpu}`, "--in-memory", "--poll-mode=busy", ...vdevs.map((v) => `--vdev=${v}`)];
+  return { command: process.execPath, args: [TESTPMD, ...eal, "--", ...app] };
 }
 
 function app(size: number, sends: boolean): string[] {
