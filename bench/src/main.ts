@@ -7,10 +7,11 @@ import { FULL, QUICK, type Result } from "./measure.ts";
 import { nativeMissing } from "./native.ts";
 import { rowOf, tableHead } from "./report.ts";
 
-const HELP = `npm run bench -- [--quick] [--json FILE|-] [--only NAME]...
+const HELP = `npm run bench -- [--quick] [--json FILE|-] [--charts FOLDER] [--only NAME]...
 
   --quick       fewer and shorter rounds, for continuous integration
   --json FILE   also write [{ name, value, unit, ratio, spread }, ...] to FILE; - is standard output
+  --charts DIR  also draw them as SVG files in DIR
   --only NAME   only benches whose name contains NAME; may be repeated
 
 value: median over the rounds. ratio: our time by that of the C baseline, in the same round (1.5 = C is 1.5 times as
@@ -63,12 +64,18 @@ if (options.json !== undefined) {
   else writeFileSync(options.json, text);
 }
 
+if (options.charts !== undefined && results.length > 0) {
+  const { writeCharts } = await import("./charts.ts");
+  print(`charts in ${options.charts}: ${writeCharts(options.charts, results).join(", ")}`);
+}
+
 function readOptions() {
   try {
     return parseArgs({
       options: {
         quick: { type: "boolean", default: false },
         json: { type: "string" },
+        charts: { type: "string" },
         only: { type: "string", multiple: true, default: [] },
         help: { type: "boolean", default: false },
       },

@@ -1,8 +1,12 @@
 // The benches as a script uses them: the statistics, and a run of the quick ones from the command line, so that they do not
 // rot between releases. No figure is asserted.
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { writeCharts } from "../src/charts.ts";
 import { compare, median, QUICK, quantile, summarize } from "../src/measure.ts";
 
 const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
@@ -45,6 +49,25 @@ describe("statistics", () => {
       },
     };
     expect(() => compare("x", items, wrong, [], QUICK)).toThrow(/7 instead of 8/);
+  });
+});
+
+describe("charts", () => {
+  test("draw each family of figures that is there, and nothing else", () => {
+    const folder = mkdtempSync(join(tmpdir(), "charts-"));
+    const result = (name: string, value: number, ratio: number | null) => ({ name, value, unit: "", ratio, spread: 0 });
+    const figures = [
+      result("ring/spsc", 2.4, 1.7),
+      result("peers/vfio-user/to-guest-64", 12_345_678, 0.9),
+      result("peers/memif-64", 20e6, null),
+      result("latency/vfio-user-64/50%/p99", 7.5, null),
+    ];
+    expect(writeCharts(folder, figures)).toEqual(["peers.svg", "latency-64.svg", "micro.svg"]);
+    const peers = readFileSync(join(folder, "peers.svg"), "utf8");
+    expect(peers).toMatch(/^<svg /);
+    for (const text of ["vfio-user/to-guest", "memif", "million packets/s"]) expect(peers).toContain(text);
+    expect(readFileSync(join(folder, "micro.svg"), "utf8")).toContain("1.7");
+    rmSync(folder, { recursive: true });
   });
 });
 

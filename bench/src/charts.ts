@@ -1,0 +1,100 @@
+// `--charts FOLDER`: the figures as SVG, drawn by Apache ECharts without a browser. One chart for each family of benches:
+// packets a second by size (peers), round trips by load (latency), time by C's time (micro). Called by main.ts.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type EChartsOption, init } from "echarts";
+import type { Result } from "./measure.ts";
+
+const WIDTH = 860;
+const HEIGHT = 420;
+
+/** Writes what can be drawn of the results; returns the files' names. */
+export function writeCharts(folder: string, results: readonly Result[]): string[] {
+  const charts: Record<string, EChartsOption | null> = {
+    "peers.svg": peersChart(results),
+    "latency-64.svg": latencyChart(results, 64),
+    "latency-1518.svg": latencyChart(results, 1518),
+    "micro.svg": microChart(results),
+  };
+  mkdirSync(folder, { recursive: true });
+  return Object.entries(charts).flatMap(([file, option]) => {
+    if (option === null) return [];
+    writeFileSync(join(folder, file), svgOf(option));
+    return [file];
+  });
+}
+
+function svgOf(option: EChartsOption): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: HEIGHT });
+  chart.setOption({ animation: false, backgroundColor: "#ffffff", legend: { bottom: 0 }, ...option });
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}
+
+/** `peers/WHO/WAY-SIZE` and `peers/memif-SIZE`. */
+function peersChart(results: readonly Result[]): EChartsOption | null {
+  const rates = results.flatMap(({ name, value }) => {
+    const match = /^peers\/(.+)-(\d+)$/.exec(name);
+    return match === null ? [] : [{ who: match[1]!, size: Number(match[2]), value }];
+  });
+  if (rates.length === 0) return null;
+  const sizes = unique(rates.map(({ size }) => size));
+  return {
+    title: { text: "One way between two processes, one core each" },
+    xAxis: { type: "category", name: "bytes", data: sizes.map(String) },
+    yAxis: { type: "value", name: "million packets/s" },
+    series: unique(rates.map(({ who }) => who)).map((who) => ({
+      type: "bar",
+      name: who,
+      data: sizes.map((size) => millions(rates.find((rate) => rate.who === who && rate.size === size)?.value)),
+    })),
+  };
+}
+
+/** `latency/WHO-SIZE/SHARE%/QUANTILE` */
+function latencyChart(results: readonly Result[], wanted: number): EChartsOption | null {
+  const trips = results.flatMap(({ name, value }) => {
+    const match = /^latency\/(.+)-(\d+)\/(\d+)%\/(p\d+)$/.exec(name);
+    if (match === null || Number(match[2]) !== wanted || match[3] === "100") return [];
+    return [{ line: `${match[1]} ${match[4]}`, share: Number(match[3]), value }];
+  });
+  if (trips.length === 0) return null;
+  const shares = unique(trips.map(({ share }) => share));
+  return {
+    title: { text: `Round trip of ${wanted}-byte packets` },
+    xAxis: { type: "category", name: "% of full load", data: shares.map(String) },
+    yAxis: { type: "log", name: "microseconds" },
+    series: unique(trips.map(({ line }) => line)).map((line) => ({
+      type: "line",
+      name: line,
+      lineStyle: { type: line.startsWith("vfio-user") ? "solid" : "dashed" },
+      data: shares.map((share) => trips.find((trip) => trip.line === line && trip.share === share)?.value ?? null),
+    })),
+  };
+}
+
+/** Everything else that has a ratio. */
+function microChart(results: readonly Result[]): EChartsOption | null {
+  const bars = results.filter(({ name, ratio }) => ratio !== null && !/^(peers|latency|transport)\//.test(name));
+  if (bars.length === 0) return null;
+  return {
+    title: { text: "Time by that of the same work in C (1 = as fast)" },
+    grid: { left: 180 },
+    legend: { show: false },
+    xAxis: { type: "value" },
+    yAxis: { type: "category", inverse: true, data: bars.map(({ name }) => name) },
+    series: [
+      {
+        type: "bar",
+        data: bars.map(({ ratio }) => Number(ratio!.toFixed(2))),
+        label: { show: true, position: "right" },
+        markLine: { symbol: "none", data: [{ xAxis: 1 }] },
+      },
+    ],
+  };
+}
+
+const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
+const millions = (value: number | undefined): number | null =>
+  value === undefined ? null : Number((value / 1e6).toFixed(2));
