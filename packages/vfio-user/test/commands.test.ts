@@ -35,8 +35,8 @@ afterEach(async () => {
 });
 
 describe("any command", () => {
-  test("numbers that are not served are EINVAL: 0, 6, 14 to 18, 19, 999", async () => {
-    for (const command of [0, 6, 11, 12, 14, 15, 16, 17, 18, 19, 999]) {
+  test("numbers that are not served are EINVAL", async () => {
+    for (const command of [0, 11, 12, 14, 19, 999]) {
       expect(await peer.errno(command, new Uint8Array(32))).toBe(EINVAL);
     }
   });
