@@ -1,4 +1,4 @@
-// libvfio-user test_device_get_info.
+// libvfio-user test_device_get_info: what the device is, and requests that are too short to ask it.
 
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { fields } from "../support.ts";

@@ -1,4 +1,4 @@
-// libvfio-user test_device_get_irq_info.
+// libvfio-user test_device_get_irq_info: vectors and flags of each interrupt index, and requests that are no good.
 
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { fields } from "../support.ts";

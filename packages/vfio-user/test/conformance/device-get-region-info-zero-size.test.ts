@@ -1,4 +1,4 @@
-// libvfio-user test_device_get_region_info_zero_size.
+// libvfio-user test_device_get_region_info_zero_size: a region that is not there has neither capabilities nor an fd.
 
 import { closeFd, memfdCreate } from "@emudev/linux";
 import { afterAll, beforeAll, expect, test } from "vitest";

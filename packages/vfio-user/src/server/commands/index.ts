@@ -1,6 +1,5 @@
-// The commands that a server answers, by number. What is not here (DEVICE_FEATURE and the migration data commands) is
-// never offered in VERSION and is answered with EINVAL, as any
-// unknown number.
+// The commands that a server answers, by number; any other is answered with EINVAL. Some want more than a number: that
+// they were agreed on in VERSION (write-multi.ts), or a device that has what they ask for (feature.ts, mig-data.ts).
 
 import { COMMAND } from "../../wire/constants.ts";
 import type { Command } from "./command.ts";
