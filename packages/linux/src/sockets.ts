@@ -30,6 +30,7 @@ const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const SO_PEERGROUPS = 59;
+const SHUT_WR = 1;
 const SHUT_RDWR = 2;
 const O_PATH = 0o10000000;
 /** Supplementary groups that a process may have (NGROUPS_MAX). */
@@ -139,9 +140,12 @@ function socketOption(fd: number, option: number): number {
   return word[0];
 }
 
-/** Ends the connection both ways, so that both sides read its end; the fd stays open. A peer gone already is fine. */
-export function shutdownFd(fd: number): void {
-  if (shutdown(fd, SHUT_RDWR) === 0) return;
+/**
+ * Ends the connection both ways, so that both sides read its end, or only what is written; the fd stays open. A peer gone
+ * already is fine.
+ */
+export function shutdownFd(fd: number, how: "both" | "write" = "both"): void {
+  if (shutdown(fd, how === "both" ? SHUT_RDWR : SHUT_WR) === 0) return;
   const error = errno();
   if (error !== ERRNO.ENOTCONN) throw new LinuxError(error, "shutdown", fd);
 }

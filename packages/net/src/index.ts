@@ -5,5 +5,6 @@ export { crc32c } from "./crc32c.ts";
 export * from "./ethernet.ts";
 export * from "./ip.ts";
 export * from "./pcap.ts";
+export * from "./pcapng.ts";
 export * from "./transport.ts";
 export { HeaderView } from "./view.ts";

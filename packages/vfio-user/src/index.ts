@@ -43,6 +43,7 @@ export type {
 export { DirtyPages } from "./server/dirty-pages.ts";
 export { type ServerOptions, VfioUserServer } from "./server/server.ts";
 export type { Stats } from "./server/stats.ts";
+export { type Listening, listenAt } from "./transport/address.ts";
 export * from "./wire/constants.ts";
 export * as wire from "./wire/index.ts";
 export type { Capabilities } from "./wire/version.ts";

@@ -7,7 +7,8 @@ import { lspci } from "./lspci.ts";
 import { read } from "./read.ts";
 import { regions } from "./regions.ts";
 import { reset } from "./reset.ts";
+import { trace } from "./trace.ts";
 import { watch } from "./watch.ts";
 import { write } from "./write.ts";
 
-export const COMMANDS: readonly Command[] = [info, regions, irqs, config, lspci, read, write, reset, watch];
+export const COMMANDS: readonly Command[] = [info, regions, irqs, config, lspci, read, write, reset, watch, trace];
