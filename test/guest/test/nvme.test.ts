@@ -85,3 +85,22 @@ test(
     { drivers: true },
   ),
 );
+
+test(
+  "NVMe: a guest whose memory comes without file descriptors reads and writes by messages",
+  scene(
+    async (set) => {
+      await set.device("nvme/main.js", "--block-size", "4096", "--queues", "1");
+      const guest = await set.boot({ name: "nvme-private", ram: "private" });
+      await guest.ok("until_true 100 '[ -b /dev/nvme0n1 ]'");
+      expect(await guest.ok("blockdev --getss /dev/nvme0n1")).toBe("4096");
+      await guest.ok("/tools/mke2fs -q -t ext4 /dev/nvme0n1 && mount -t ext4 /dev/nvme0n1 /mnt");
+      await guest.ok("for i in 1 2 3 4; do head -c $((i * 50000 + i)) /dev/urandom > /mnt/file$i; done; sync");
+      const sums = await guest.ok("cd /mnt && sha256sum file*");
+      await guest.ok("umount /mnt; echo 3 > /proc/sys/vm/drop_caches; /tools/e2fsck -fn /dev/nvme0n1");
+      await guest.ok("mount -t ext4 /dev/nvme0n1 /mnt");
+      expect(await guest.ok("cd /mnt && sha256sum file*")).toBe(sums);
+    },
+    { drivers: true },
+  ),
+);

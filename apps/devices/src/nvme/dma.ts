@@ -6,6 +6,13 @@ export interface Dma {
   read(address: number, into: Uint8Array): void | Promise<void>;
   /** Copies `from`, which must not change before it is done. @throws or rejects with DmaError */
   write(address: number, from: Uint8Array): void | Promise<void>;
+  /** Stores a 32-bit word, at a multiple of 4, which the host sees whole, and after what was written before. */
+  publish(address: number, word: number): void | Promise<void>;
+  /**
+   * The memory itself, to be used in the same turn and not after: null where it is not mapped, not in one piece, or not
+   * there, or where the device may not write it (read it).
+   */
+  view(address: number, bytes: number, forWriting: boolean): Uint8Array | null;
 }
 
 /** The same memory, each access to which calls `check` first; it throws DmaError where there is to be none. */
@@ -18,6 +25,14 @@ export function guarded(dma: Dma, check: () => void): Dma {
     write(address, from) {
       check();
       return dma.write(address, from);
+    },
+    publish(address, word) {
+      check();
+      return dma.publish(address, word);
+    },
+    view(address, bytes, forWriting) {
+      check();
+      return dma.view(address, bytes, forWriting);
     },
   };
 }

@@ -211,16 +211,14 @@ export class Engine {
     view.setUint16(8, queue.head, true);
     view.setUint16(10, queue.id, true);
     view.setUint16(12, command, true);
-    // First all of it with the old phase, which the host takes for no entry, then the phase: the copy is not atomic.
+    // First all of it with the old phase, which the host takes for no entry: the copy is not atomic. Then the phase.
     const field = statusField(status) << 1;
     view.setUint16(14, field | (phase ^ 1), true);
-    const entry = new Uint8Array(view.buffer);
     try {
-      const first = this.dma.write(address, entry);
-      if (first !== undefined) await first;
-      view.setUint16(14, field | phase, true);
-      const second = this.dma.write(address + 12, entry.subarray(12));
-      if (second !== undefined) await second;
+      const written = this.dma.write(address, new Uint8Array(view.buffer));
+      if (written !== undefined) await written;
+      const published = this.dma.publish(address + 12, ((field | phase) << 16) | command);
+      if (published !== undefined) await published;
       this.#signal(completions);
     } catch (error) {
       this.#fail(`completions of queue ${completions.id} cannot be written`, error);

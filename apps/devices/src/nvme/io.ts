@@ -1,10 +1,10 @@
 // Commands of the NVM command set (NVM Express Base Specification 1.4, chapter 6): read, write, flush, write zeroes and
-// deallocate. engine.ts calls executeIo for each command of an I/O queue. Data are copied once between the host's memory
-// and a buffer of the command's own, so what the guest changes meanwhile changes nothing that was checked.
+// deallocate. engine.ts calls executeIo for each command of an I/O queue. Data are copied straight between the store and
+// the host's memory where that is mapped, else by way of a buffer. Nothing that is checked is read twice.
 import { type Command, NVM } from "./command.ts";
 import type { Engine } from "./engine.ts";
 import { ALL_NAMESPACES, MAX_TRANSFER, NAMESPACE, type Namespace } from "./identify.ts";
-import { readSegments, segmentsOf, writeSegments } from "./prp.ts";
+import { readSegments, segmentsOf, viewsOf, writeSegments } from "./prp.ts";
 import { demand, STATUS, StatusError } from "./status.ts";
 
 const FORCE_UNIT_ACCESS = 1 << 30;
@@ -33,9 +33,16 @@ async function read(engine: Engine, command: Command): Promise<void> {
   const { namespace, health } = engine.host;
   const { offset, bytes } = transferOf(namespace, command);
   const segments = await segmentsOf(engine.dma, command.prp1, command.prp2, bytes, engine.pageBytes);
-  const data = Buffer.allocUnsafe(bytes);
-  await medium(engine, STATUS.UNRECOVERED_READ, () => namespace.store.read(offset, data));
-  await writeSegments(engine.dma, segments, data);
+  const views = viewsOf(engine.dma, segments, true);
+  const parts = views ?? [Buffer.allocUnsafe(bytes)];
+  await medium(engine, STATUS.UNRECOVERED_READ, () => {
+    let at = offset;
+    for (const part of parts) {
+      namespace.store.read(at, part);
+      at += part.length;
+    }
+  });
+  if (views === null) await writeSegments(engine.dma, segments, parts[0] as Uint8Array);
   health.reads++;
   health.bytesRead += bytes;
 }
@@ -44,9 +51,19 @@ async function write(engine: Engine, command: Command): Promise<void> {
   const { namespace, health } = engine.host;
   const { offset, bytes } = transferOf(namespace, command);
   const segments = await segmentsOf(engine.dma, command.prp1, command.prp2, bytes, engine.pageBytes);
-  const data = Buffer.allocUnsafe(bytes);
-  await readSegments(engine.dma, segments, data);
-  await medium(engine, STATUS.WRITE_FAULT, () => namespace.store.write(offset, data));
+  let parts = viewsOf(engine.dma, segments, false);
+  if (parts === null) {
+    parts = [Buffer.allocUnsafe(bytes)];
+    await readSegments(engine.dma, segments, parts[0] as Uint8Array);
+  }
+  const pieces = parts;
+  await medium(engine, STATUS.WRITE_FAULT, () => {
+    let at = offset;
+    for (const piece of pieces) {
+      namespace.store.write(at, piece);
+      at += piece.length;
+    }
+  });
   await secure(engine, command);
   health.writes++;
   health.bytesWritten += bytes;

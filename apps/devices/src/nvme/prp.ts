@@ -54,6 +54,17 @@ export async function segmentsOf(
   return segments;
 }
 
+/** The pieces as they lie in the host's memory, for use in the same turn; null when one of them cannot be had so. */
+export function viewsOf(dma: Dma, segments: readonly Segment[], forWriting: boolean): Uint8Array[] | null {
+  const views: Uint8Array[] = [];
+  for (const { address, bytes } of segments) {
+    const view = dma.view(address, bytes, forWriting);
+    if (view === null) return null;
+    views.push(view);
+  }
+  return views;
+}
+
 /** Copies from the host's memory into `into`. */
 export async function readSegments(dma: Dma, segments: readonly Segment[], into: Uint8Array): Promise<void> {
   let at = 0;

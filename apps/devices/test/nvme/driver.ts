@@ -1,7 +1,7 @@
 // A miniature NVMe driver for the tests, written from the specification alone: it enables a controller behind a vfio-user
-// socket, keeps queues in memory that it lends (by file descriptor or, as "messages", without), submits commands and takes
+// socket, keeps queues in memory that it lends, submits commands and takes
 // completions by their phase bit. Numbers here are the specification's, not the device's.
-import { mkdirSync } from "node:fs";
+import { ftruncateSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { closeFd, eventfd, eventfdRead, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
 import { PCI_IRQ, PCI_REGION, VfioUserClient } from "@emudev/vfio-user";
 import { NvmeDevice, type NvmeOptions } from "../../src/nvme/device.ts";
@@ -20,6 +20,23 @@ export const IOVA = 0x1_0000_0000;
 export const MEMORY = 16 << 20;
 
 export const PAGE = 4096;
+
+/** How the device reaches the driver's memory: a memfd can be mapped safely, a file is read and written. */
+export type Memory = "memfd" | "file" | "messages";
+export const MEMORIES: readonly { memory: Memory }[] = [
+  { memory: "memfd" },
+  { memory: "file" },
+  { memory: "messages" },
+];
+
+/** A file that nobody can seal. */
+function fileOf(bytes: number): number {
+  const path = newPath();
+  const fd = openSync(path, "w+");
+  ftruncateSync(fd, bytes);
+  rmSync(path);
+  return fd;
+}
 
 export interface Completion {
   result: number;
@@ -74,8 +91,8 @@ export class Driver {
   }
 
   /** Connects, lends the memory, lets the function be a bus master. */
-  static async connect(path: string, options: { messages?: boolean } = {}): Promise<Driver> {
-    const fd = memfdCreate("driver", MEMORY);
+  static async connect(path: string, memory: Memory = "memfd"): Promise<Driver> {
+    const fd = memory === "file" ? fileOf(MEMORY) : memfdCreate("driver", MEMORY);
     const mapping = mapAnywhere(MEMORY, PROT.READ | PROT.WRITE, fd, 0);
     const bytes = new Uint8Array(mapping.buffer, 0, MEMORY);
     const client = await VfioUserClient.connect(path, {
@@ -84,7 +101,7 @@ export class Driver {
       onDmaWrite: (iova, data) => bytes.set(data, Number(iova) - IOVA),
     });
     const region = { iova: BigInt(IOVA), size: BigInt(MEMORY), prot: 3 };
-    await client.dmaMap(options.messages ? region : { ...region, fd });
+    await client.dmaMap(memory === "messages" ? region : { ...region, fd });
     await client.regionWrite(PCI_REGION.CONFIG, 4, Uint8Array.of(6, 0));
     return new Driver(client, fd, mapping);
   }
@@ -291,14 +308,14 @@ export class Driver {
 
 /** Runs `body` with a device and a driver that is connected to it, and takes both down. */
 export async function withDisk(
-  options: Partial<NvmeOptions> & { messages?: boolean },
+  options: Partial<NvmeOptions> & { memory?: Memory },
   body: (driver: Driver, device: NvmeDevice) => Promise<void>,
 ): Promise<void> {
-  const { messages = false, ...rest } = options;
+  const { memory, ...rest } = options;
   const store = options.store ?? new MemoryStore(8 << 20);
   const device = new NvmeDevice(newPath(), { ...rest, store });
   device.server.start();
-  const driver = await Driver.connect(device.server.sockAddr, { messages });
+  const driver = await Driver.connect(device.server.sockAddr, memory);
   try {
     await body(driver, device);
   } finally {

@@ -3,11 +3,9 @@
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { MemoryStore } from "../../src/nvme/store.ts";
-import { Driver, IOVA, MEMORY, PAGE, pattern, settled, until, withDisk } from "./driver.ts";
+import { Driver, IOVA, MEMORIES, MEMORY, PAGE, pattern, settled, until, withDisk } from "./driver.ts";
 
-const MODES = [{ messages: false }, { messages: true }];
-
-test.each(MODES)("blocks come back as they were written, however their memory lies (messages: $messages)", (mode) =>
+test.each(MEMORIES)("blocks come back as they were written, however their memory lies ($memory)", (mode) =>
   withDisk(mode, async (driver) => {
     await driver.enable();
     await driver.makeQueues(1);
@@ -277,7 +275,7 @@ test("a deleted queue completes what it has, then the deletion; other queues go 
   });
 });
 
-test.each(MODES)("reset while commands are under way: nothing is written to memory after it ($messages)", (mode) =>
+test.each(MEMORIES)("reset while commands are under way: nothing is written to memory after it ($memory)", (mode) =>
   withDisk(mode, async (driver) => {
     for (let round = 0; round < 10; round++) {
       await driver.client.regionWrite(7, 4, Uint8Array.of(6, 0));
@@ -361,35 +359,38 @@ test("random reads, writes and zeroes of several queues leave what a model holds
     seed: fc.nat(255),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), fc.boolean(), async (steps, messages) =>
-      withDisk({ store: new MemoryStore(BLOCKS * 512), messages }, async (driver) => {
-        const model = new Uint8Array(BLOCKS * 512);
-        const begin = async (): Promise<void> => {
-          await driver.enable();
-          for (const id of [1, 2, 3]) await driver.makeQueues(id, 2 + id);
-        };
-        await begin();
-        for (const { kind, first, count: wanted, offset, queue, seed } of steps) {
-          const count = Math.min(wanted, BLOCKS - first);
-          const [from, bytes] = [first * 512, count * 512];
-          if (kind === "reset") {
-            await driver.disable();
-            await begin();
-          } else if (kind === "zero") {
-            await driver.good(queue, { opcode: 0x08, nsid: 1, w10: first, w12: count - 1 });
-            model.fill(0, from, from + bytes);
-          } else if (kind === "write") {
-            const data = driver.alloc(PAGE + bytes) + offset;
-            driver.at(data, bytes).set(pattern(bytes, seed));
-            model.set(pattern(bytes, seed), from);
-            expect((await driver.writeBlocks(queue, first, count, data)).status).toBe(0);
-          } else {
-            const data = driver.alloc(PAGE + bytes) + offset;
-            expect((await driver.readBlocks(queue, first, count, data)).status).toBe(0);
-            expect(Buffer.compare(driver.at(data, bytes), model.subarray(from, from + bytes))).toBe(0);
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 40 }),
+      fc.constantFrom(...MEMORIES),
+      async (steps, { memory }) =>
+        withDisk({ store: new MemoryStore(BLOCKS * 512), memory }, async (driver) => {
+          const model = new Uint8Array(BLOCKS * 512);
+          const begin = async (): Promise<void> => {
+            await driver.enable();
+            for (const id of [1, 2, 3]) await driver.makeQueues(id, 2 + id);
+          };
+          await begin();
+          for (const { kind, first, count: wanted, offset, queue, seed } of steps) {
+            const count = Math.min(wanted, BLOCKS - first);
+            const [from, bytes] = [first * 512, count * 512];
+            if (kind === "reset") {
+              await driver.disable();
+              await begin();
+            } else if (kind === "zero") {
+              await driver.good(queue, { opcode: 0x08, nsid: 1, w10: first, w12: count - 1 });
+              model.fill(0, from, from + bytes);
+            } else if (kind === "write") {
+              const data = driver.alloc(PAGE + bytes) + offset;
+              driver.at(data, bytes).set(pattern(bytes, seed));
+              model.set(pattern(bytes, seed), from);
+              expect((await driver.writeBlocks(queue, first, count, data)).status).toBe(0);
+            } else {
+              const data = driver.alloc(PAGE + bytes) + offset;
+              expect((await driver.readBlocks(queue, first, count, data)).status).toBe(0);
+              expect(Buffer.compare(driver.at(data, bytes), model.subarray(from, from + bytes))).toBe(0);
+            }
           }
-        }
-      }),
+        }),
     ),
     { numRuns: 25 },
   );
