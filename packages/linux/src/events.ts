@@ -1,6 +1,6 @@
 // Event counters (eventfd(2)), always non-blocking and close-on-exec: doorbells, interrupts, event channels. Lcores
 // signal them through `@emudev/linux/data`. An eventfd that a peer made must go through `adoptEventfd` before it is
-// written to.
+// used, and be signalled by `signalEventfd` (data/signal.ts), never by `eventfdWrite`: the peer can make that wait.
 import { ERRNO, LinuxError } from "./errors.ts";
 import { fdName, setNonBlocking } from "./files.ts";
 import { address, check, errno, eventfdCreate, preadv2, read, write } from "./libc.ts";

@@ -67,6 +67,16 @@ export const mmap64 = bind<
   (address: number, bytes: number, prot: number, flags: number, fd: number, offset: number | bigint) => number
 >("intptr_t mmap64(intptr_t, size_t, int, int, int, int64_t)");
 export const munmap = bind<(address: number, bytes: number) => number>("int munmap(intptr_t, size_t)");
+// syscall(2) for what libc does not offer by name; all arguments are words, so a fixed list is as good as a variable one.
+export const syscall2 = bind<(number: number, a: number, b: number) => number>(
+  "intptr_t syscall(intptr_t, intptr_t, intptr_t)",
+);
+export const syscall3 = bind<(number: number, a: number, b: number, c: number) => number>(
+  "intptr_t syscall(intptr_t, intptr_t, intptr_t, intptr_t)",
+);
+export const syscall5 = bind<(number: number, a: number, b: number, c: number, d: number, e: number) => number>(
+  "intptr_t syscall(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t)",
+);
 export const sigaction = bind<(signal: number, action: Pointer, old: Pointer) => number>(
   "int sigaction(int, const void *, void *)",
 );

@@ -13,7 +13,7 @@ import {
   ITR_INDEX_NONE,
 } from "@emudev/avf";
 import { EMU_DEV_DB_FD, EMU_DEV_DB_MEM, type EmuDevDbInfo } from "@emudev/emudev";
-import { addSeals, closeFd, eventfd, eventfdWrite, memfdCreate, PROT, SEAL } from "@emudev/linux";
+import { addSeals, closeFd, eventfd, memfdCreate, PROT, SEAL, signalEventfd } from "@emudev/linux";
 import type { Arena } from "@emudev/shm";
 import type { IoFd } from "@emudev/vfio-user";
 
@@ -62,7 +62,7 @@ export class Doorbells {
     const pair = (offset & (BAR0_PAGE_BYTES - 1)) >>> 2;
     if (pair >= AVF_QUEUE_PAIRS_MAX) return;
     const fd = this.#eventfds[2 * pair + (offset < BAR0_PAGE_BYTES ? 1 : 0)] ?? -1;
-    if (fd >= 0) eventfdWrite(fd);
+    if (fd >= 0) signalEventfd(fd); // the client has it too (ioFds)
   }
 
   /** Forgets a queue's tail; numbers as in emudev (2 i = receive, 2 i + 1 = transmit). */

@@ -4,7 +4,7 @@
 // for one value. Queues without an entry are forwarded. Made by doorbells.ts.
 import { BAR0_PAGE_BYTES, REG } from "@emudev/avf";
 import type { Logger } from "@emudev/eal";
-import { eventfdWrite, PROT } from "@emudev/linux";
+import { PROT, signalEventfd } from "@emudev/linux";
 import type { Arena, Memzone } from "@emudev/shm";
 import { closeIoFds, type IoFd } from "@emudev/vfio-user";
 import { KICK_BYTES, KICK_DIRECT, KICK_FD } from "../layout/doorbell.ts";
@@ -80,7 +80,7 @@ export class EventfdDoorbells implements Doorbells {
 
   /** The words hold the tails already; the device is told to look. */
   async flush(all = false): Promise<void> {
-    if (all) for (const { fd } of this.#used) eventfdWrite(fd);
+    if (all) for (const { fd } of this.#used) signalEventfd(fd);
     await this.#rest.flush(all);
   }
 

@@ -2,4 +2,5 @@
 
 export { getAffinity, setAffinity } from "../affinity.ts";
 export { ERRNO, errnoName } from "../errors.ts";
-export { readAt, signalEventfd, writeAt } from "./calls.ts";
+export { readAt, writeAt } from "./calls.ts";
+export { signalEventfd } from "./signal.ts";

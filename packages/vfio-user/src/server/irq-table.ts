@@ -1,7 +1,7 @@
 // The eventfds of one client's interrupts, by index and vector. Who closes them depends on the device: with a setIrqs
 // callback they are its own and this table only remembers the numbers, without it the table owns them.
 
-import { closeFd, eventfdWrite } from "@emudev/linux";
+import { closeFd, signalEventfd } from "@emudev/linux";
 import { PCI_IRQ } from "../wire/constants.ts";
 import type { IrqSpec } from "./device.ts";
 
@@ -49,7 +49,7 @@ export class IrqTable {
   trigger(index: number, vector: number): boolean {
     const fd = this.fd(index, vector);
     if (fd < 0) return false;
-    eventfdWrite(fd);
+    signalEventfd(fd);
     return true;
   }
 }
