@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { boundViolation } from "../src/bounds.ts";
 import { writeCharts } from "../src/charts.ts";
 import { compare, median, QUICK, quantile, summarize } from "../src/measure.ts";
 
@@ -49,6 +50,22 @@ describe("statistics", () => {
       },
     };
     expect(() => compare("x", items, wrong, [], QUICK)).toThrow(/7 instead of 8/);
+  });
+});
+
+describe("bounds", () => {
+  test("a ratio far beyond the usual is a violation, anything else is not", () => {
+    const result = (name: string, ratio: number | null) => ({ name, value: 1, unit: "", ratio, spread: 0 });
+    expect(boundViolation(result("avfbe/rxtx-64", 1.2))).toBeNull();
+    expect(boundViolation(result("avfbe/rxtx-64", 3))).toBe(
+      "avfbe/rxtx-64: 3.00 times the time of C; the bound is 2.2",
+    );
+    for (const [name, ratio] of [
+      ["ring/spsc-two-threads", 99],
+      ["avfbe/rx-64", null],
+      ["path/x", 99],
+    ] as const)
+      expect(boundViolation(result(name, ratio))).toBeNull();
   });
 });
 
