@@ -3,6 +3,7 @@
 // where a tag changed) and the rest of the mbuf from `skipped` on. Called by guest-rx.ts.
 import { MBUF_DATA_LEN, MBUF_NEXT, MBUF_OL_TX, MBUF_PKT_LEN, MBUF_VLAN_TCI, TX_VLAN } from "../../shm/src/layout/mbuf";
 import {
+  RX_DESC_BYTES,
   RX_ERROR_RXE,
   RX_ERROR_SHIFT,
   RX_LENGTH_SHIFT,
@@ -15,8 +16,8 @@ import {
 } from "../../avf/src/layout/rx-desc";
 import { copy } from "../../shm/assembly/copy";
 import { data, readPacket } from "../../shm/assembly/mbuf";
-import { xlat } from "../../emudev/assembly/mem-table";
-import { MEM_INDIRECT, MEM_PROT_WRITE } from "../../emudev/src/layout/mem-table";
+import { markDirty, xlat } from "../../emudev/assembly/mem-table";
+import { MEM_INDIRECT, MEM_PROT_WRITE, MEM_TABLE_DIRTY } from "../../emudev/src/layout/mem-table";
 import { FILTER_FLAGS, FILTER_STRIP, FILTER_VLAN } from "../src/layout/filter";
 import {
   GQ_SIZE,
@@ -81,6 +82,7 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
   const type = packetType(<u32>load<u16>(typeAt), typeAt + 2, <u32>load<u16>(mbuf, MBUF_DATA_LEN) - (typeAt + 2 - from));
   const common = RX_STATUS_DD | castBits(address) | checkedBits(mbuf) | (crcTable ? RX_STATUS_CRCP : 0);
   const size = load<u32>(gq, GQ_SIZE);
+  const dirty = load<u32>(table, MEM_TABLE_DIRTY);
   let check: u32 = 0;
   if (crcTable) {
     check = crc32(crcTable, 0xffffffff, front, fronted);
@@ -117,6 +119,11 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
     }
     for (; put < end; put++) store<u8>(to + (put - at), <u8>(check >>> ((put - length) << 3)));
     finishDesc(desc, tagged && end == total ? tag : 0);
+    if (dirty) {
+      // The descriptor too: a packet that is broken off further down leaves it written to and not passed.
+      markDirty(dirty, to, run);
+      markDirty(dirty, desc, RX_DESC_BYTES);
+    }
     if (tagged && end == total) status |= RX_STATUS_L2TAG1P;
     store<u64>(back, (<u64>run << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
     back += 8;

@@ -1,7 +1,7 @@
 // What the port transmits becomes what the guest receives: the hot loop over one receive queue of the guest. Data and the
 // other words of a descriptor are written as packets go, the second words, which carry DD, at the end of the burst behind
 // one barrier. A packet that does not find descriptors stays the caller's; one that is filtered or too long is dropped and
-// counted here.
+// counted here. While writes are logged every packet goes through guest-frame.ts, which marks the pages.
 import {
   MBUF_DATA_LEN,
   MBUF_NB_SEGS,
@@ -17,8 +17,9 @@ import {
 } from "../../avf/src/layout/rx-desc";
 import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
 import { data } from "../../shm/assembly/mbuf";
-import { xlat } from "../../emudev/assembly/mem-table";
-import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "../../emudev/src/layout/mem-table";
+import { markDirtyRing, xlat } from "../../emudev/assembly/mem-table";
+import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE, MEM_TABLE_DIRTY } from "../../emudev/src/layout/mem-table";
+import { QPOS_DONE, QPOS_NEXT } from "../../emudev/src/layout/position";
 import { QSTATS_BYTES, QSTATS_ERRORS, QSTATS_MISSED, QSTATS_PACKETS } from "../../ethdev/src/layout/queue-stats";
 import { FILTER_FLAGS, FILTER_STRIP, FILTER_VLAN } from "../src/layout/filter";
 import {
@@ -43,6 +44,7 @@ import {
   GRX_NO_DESC,
   GRX_OVERSIZE,
   GRX_PACKETS,
+  GRX_POSITION,
   GRX_WRITE_BACK,
 } from "../src/layout/guest-queue";
 import { BURST_DESCS_MAX } from "../src/layout/port-queue";
@@ -71,7 +73,8 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
     return 0;
   }
   const filter = atomic.load<u32>(load<u32>(gq, GRX_FILTER_WORD));
-  const special = load<u32>(filter, FILTER_FLAGS) & (FILTER_VLAN | FILTER_STRIP) || load<u32>(gq, GRX_CRC);
+  const dirty = load<u32>(table, MEM_TABLE_DIRTY);
+  const special = load<u32>(filter, FILTER_FLAGS) & (FILTER_VLAN | FILTER_STRIP) || load<u32>(gq, GRX_CRC) || dirty;
   const maxPkt = load<u32>(gq, GRX_MAX_PKT);
   const bufSize: u32 = special ? 0 : load<u32>(gq, GRX_BUF_SIZE);
   let head = first;
@@ -161,7 +164,10 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
       else multicast++;
     }
   }
-  if (head != first) publish(gq, ring, first, head, size);
+  if (head != first) {
+    publish(gq, ring, first, head, size);
+    if (dirty) markDirtyRing(dirty, ring, first, head, size, 5);
+  }
   if (done < n && !avail) count(gq, GRX_NO_DESC, 1);
   if (done) {
     count(q, QSTATS_PACKETS, sent);
@@ -185,10 +191,16 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
 @inline
 function publish(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
   store<u32>(gq, to, GQ_HEAD);
+  const position = load<u32>(gq, GRX_POSITION);
+  if (position) store<u32>(position, to, QPOS_NEXT);
   atomic.add<u32>(gq, 1, GQ_FENCE);
   let back = gq + GRX_WRITE_BACK;
   for (let at = from; at != to; back += 8) {
     store<u64>(ring + (at << 5), load<u64>(back), 8);
     if (++at == size) at = 0;
+  }
+  if (position) {
+    atomic.add<u32>(gq, 1, GQ_FENCE);
+    store<u32>(position, to, QPOS_DONE);
   }
 }

@@ -7,8 +7,9 @@ import { TX_BUF_SIZE_MASK, TX_BUF_SIZE_SHIFT, TX_DTYPE_DONE } from "../../avf/sr
 import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
 import { allocBulk, data } from "../../shm/assembly/mbuf";
 import { putBulk } from "../../shm/assembly/mempool";
-import { xlat } from "../../emudev/assembly/mem-table";
-import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "../../emudev/src/layout/mem-table";
+import { markDirtyRing, xlat } from "../../emudev/assembly/mem-table";
+import { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE, MEM_TABLE_DIRTY } from "../../emudev/src/layout/mem-table";
+import { QPOS_DONE, QPOS_NEXT } from "../../emudev/src/layout/position";
 import { QSTATS_BYTES, QSTATS_NOMBUF, QSTATS_PACKETS } from "../../ethdev/src/layout/queue-stats";
 import {
   FRAME_MAX,
@@ -24,10 +25,15 @@ import {
   GQ_WANT_BOUNCE,
   GTX_BROADCAST,
   GTX_BYTES_SENT,
+  GTX_DONE,
+  GTX_DRAIN,
   GTX_MULTICAST,
   GTX_PACKETS,
+  GTX_POSITION,
   GTX_SKIP,
+  GTX_TSO_DESC,
   GTX_TSO_LEFT,
+  POSITION_SKIP,
 } from "../src/layout/guest-queue";
 import { RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
 import { count, MAC_MASK } from "./count";
@@ -46,12 +52,15 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   completed = false;
   const size = load<u32>(gq, GQ_SIZE);
   const first = load<u32>(gq, GQ_HEAD);
+  const durable = load<u32>(gq, GTX_POSITION);
+  if (durable) giveBack(gq, durable, size);
   const tail = atomic.load<u32>(load<u32>(gq, GQ_DOORBELL));
   if (tail >= size) {
     count(gq, GQ_BAD_TAIL, 1);
     return 0;
   }
   let avail = tail >= first ? tail - first : tail + size - first;
+  if (load<u32>(gq, GTX_DRAIN)) avail = 0;
   const segments = load<u32>(gq, GTX_TSO_LEFT) ? tsoSegments(gq) : 0;
   if ((avail | segments) == 0) return 0;
 
@@ -119,6 +128,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
           }
         }
       }
+      const packet = head;
       const took = takePacket(q, gq, table, ring, head, avail, mbuf, lcore);
       skipping = load<u32>(gq, GTX_SKIP) != 0;
       const used = took & 0xffff;
@@ -130,6 +140,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
         groups += group(mbuf);
         done++;
       } else if (took & TOOK_TSO) {
+        store<u32>(gq, packet, GTX_TSO_DESC);
         if (held < n) held += takeMbufs(pool, lcore, pkts + (held << 2), min<u32>(n - held, tsoSegments(gq)));
         while (done < held && load<u32>(gq, GTX_TSO_LEFT)) {
           const next = load<u32>(pkts + (done << 2));
@@ -148,7 +159,12 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
         break;
       }
     }
-    if (head != first) complete(gq, ring, first, head, size);
+    if (durable) store<u32>(gq, head, GQ_HEAD);
+    else if (head != first) {
+      complete(gq, ring, first, head, size);
+      const dirty = load<u32>(table, MEM_TABLE_DIRTY);
+      if (dirty) markDirtyRing(dirty, ring, first, head, size, 4);
+    }
   }
 
   if (done < held) putBulk(pool, lcore, pkts + (done << 2), held - done);
@@ -191,6 +207,33 @@ function complete(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
     store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
     if (++at == size) at = 0;
   }
+  completed = true;
+}
+
+/**
+ * For a position that outlives this process: gives back what the last burst took, whose packets were handed on since. Who comes
+ * after a crash takes up at the position, and sends again what was not given back.
+ */
+function giveBack(gq: u32, position: u32, size: u32): void {
+  const from = load<u32>(gq, GTX_DONE);
+  const unsent = load<u32>(gq, GTX_TSO_LEFT) != 0;
+  const to = unsent ? load<u32>(gq, GTX_TSO_DESC) : load<u32>(gq, GQ_HEAD);
+  if (from == to) return;
+  const table = atomic.load<u32>(load<u32>(gq, GQ_MEM_WORD));
+  const ring = ringAt(gq, table, size << 4);
+  if (ring == 0) return;
+  const word = to | (!unsent && load<u32>(gq, GTX_SKIP) ? POSITION_SKIP : 0);
+  store<u32>(position, word, QPOS_NEXT);
+  atomic.add<u32>(gq, 1, GQ_FENCE);
+  for (let at = from; at != to; ) {
+    store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
+    if (++at == size) at = 0;
+  }
+  atomic.add<u32>(gq, 1, GQ_FENCE);
+  store<u32>(position, word, QPOS_DONE);
+  store<u32>(gq, to, GTX_DONE);
+  const dirty = load<u32>(table, MEM_TABLE_DIRTY);
+  if (dirty) markDirtyRing(dirty, ring, from, to, size, 4);
   completed = true;
 }
 

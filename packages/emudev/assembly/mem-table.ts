@@ -2,6 +2,7 @@
 // hit: packets of one guest lie in one or two regions. The hint is an index that is checked against the table at hand, so
 // it may come from another table. Imported by the kernels of backend drivers, which load the table's offset once a burst.
 import {
+  DIRTY_PAGE_SHIFT,
   MEM_INDIRECT,
   MEM_REGION_BYTES,
   MEM_REGION_IOVA,
@@ -39,6 +40,25 @@ export function xlat(table: u32, iova: u64, len: u32, prot: u32): u32 {
 export function hintedRegion(table: u32): u32 {
   const at = hint;
   return at < load<u32>(table, MEM_TABLE_COUNT) ? table + MEM_TABLE_REGIONS + at * MEM_REGION_BYTES : 0;
+}
+
+/**
+ * Notes that `bytes` (1 at least) at an arena offset were written: after the store, since the atomic access also orders it
+ * before the bit for who reads and clears that.
+ * @param log arena offset of the dirty log, MEM_TABLE_DIRTY of the table that the offset came from
+ */
+export function markDirty(log: u32, at: u32, bytes: u32): void {
+  const last = (at + bytes - 1) >>> DIRTY_PAGE_SHIFT;
+  for (let page = at >>> DIRTY_PAGE_SHIFT; page <= last; page++)
+    atomic.or<u32>(log + ((page >>> 5) << 2), 1 << (page & 31));
+}
+
+/** markDirty for descriptors `from` up to, not with, `to` of a ring of `size`; `shift`: log2 of a descriptor's bytes. */
+export function markDirtyRing(log: u32, ring: u32, from: u32, to: u32, size: u32, shift: u32): void {
+  if (from == to) return;
+  const end = to > from ? to : size;
+  markDirty(log, ring + (from << shift), (end - from) << shift);
+  if (to < from && to) markDirty(log, ring, to << shift);
 }
 
 // @ts-ignore: decorator

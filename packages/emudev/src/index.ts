@@ -1,5 +1,6 @@
 export * from "./control/attributes.ts";
 export * from "./control/backend.ts";
+export { DirtyLog } from "./control/dirty-log.ts";
 export { EmuDevError, type EmuDevErrorCode } from "./control/errors.ts";
 export { EventReceiver } from "./control/event-receiver.ts";
 export * from "./control/events.ts";
@@ -14,5 +15,6 @@ export * from "./control/types.ts";
 export { Vector } from "./control/vector.ts";
 export * as MEM_TABLE_LAYOUT from "./layout/mem-table.ts";
 export { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "./layout/mem-table.ts";
+export { QPOS_BYTES, QPOS_DONE, QPOS_INDEX, QPOS_NEXT } from "./layout/position.ts";
 export * as VECTOR_LAYOUT from "./layout/vector.ts";
 export { VECTOR_BYTES } from "./layout/vector.ts";

@@ -35,7 +35,7 @@ export class RxBounce extends Bounce {
   }
 
   protected async turn(): Promise<Progress> {
-    const carried = await this.#carry();
+    const carried = await this.giveBack();
     if (this.gone) return false;
     return (await this.#post()) || carried;
   }
@@ -58,7 +58,7 @@ export class RxBounce extends Bounce {
   }
 
   /** Carries the slots that the lcore has filled over to the guest. */
-  async #carry(): Promise<Progress> {
+  protected async giveBack(): Promise<Progress> {
     const open = this.distance(this.slotHead, this.slotTail);
     const first = (this.guestHead - open + this.info.size) % this.info.size;
     const most = Math.min(BATCH, this.distance(this.slotHead, this.lcoreHead()), this.info.size - first);

@@ -41,7 +41,7 @@ export class TxBounce extends Bounce {
   }
 
   protected async turn(): Promise<Progress> {
-    const completed = await this.#complete();
+    const completed = await this.giveBack();
     if (this.gone) return false;
     return (await this.#carry()) || completed;
   }
@@ -98,7 +98,7 @@ export class TxBounce extends Bounce {
   }
 
   /** Gives the slots that the lcore has passed back to the guest. */
-  async #complete(): Promise<Progress> {
+  protected async giveBack(): Promise<Progress> {
     const done = this.distance(this.slotHead, this.lcoreHead());
     if (done === 0) return false;
     const open = this.distance(this.slotHead, this.slotTail);

@@ -51,6 +51,7 @@ export abstract class Bounce {
   readonly #wordOff: number;
   readonly #descBytes: number;
   #gone = false;
+  #ending = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: BounceOptions, slots: number, descBytes: number, bufferBytes: number) {
@@ -85,18 +86,24 @@ export abstract class Bounce {
   }
 
   /**
-   * Ends it; no lcore may know the queue any longer.
-   * @param patienceMs how long to wait for messages to the guest's memory that are under way
+   * Ends it; no lcore may know the queue any longer. What the lcore is done with is carried over first.
+   * @param patienceMs how long to wait for messages to the guest's memory
+   * @returns the guest's descriptor at which the queue goes on
    */
-  async stop(patienceMs: number): Promise<void> {
-    this.#gone = true;
+  async stop(patienceMs: number): Promise<number> {
+    this.#ending = true;
+    this.#gone = patienceMs === 0;
     let timer: NodeJS.Timeout | undefined;
     const enough = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, patienceMs);
     });
-    if (patienceMs > 0) await Promise.race([this.#running, enough]);
+    const settled = this.#running.then(() => this.#settle());
+    if (patienceMs > 0) await Promise.race([settled, enough]);
     clearTimeout(timer);
+    this.#gone = true;
     this.arena.memzoneFree(this.#zone);
+    const { size } = this.info;
+    return (((this.guestHead - this.distance(this.slotHead, this.slotTail)) % size) + size) % size;
   }
 
   /** True when the queue went away while something was awaited. */
@@ -155,9 +162,20 @@ export abstract class Bounce {
   /** Carries what there is to carry, once. */
   protected abstract turn(): Promise<Progress>;
 
+  /** Gives the guest what the lcore is done with. */
+  protected abstract giveBack(): Promise<Progress>;
+
+  async #settle(): Promise<void> {
+    try {
+      while (!this.#gone && (await this.giveBack()));
+    } catch (error) {
+      if (!this.#gone) this.#options.warn(`${this.queue.name}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
   async #run(): Promise<void> {
     try {
-      for (let idle = 0, pause = PAUSE_FIRST_MS; !this.#gone; ) {
+      for (let idle = 0, pause = PAUSE_FIRST_MS; !this.#ending; ) {
         if (await this.turn()) {
           idle = 0;
           pause = PAUSE_FIRST_MS;

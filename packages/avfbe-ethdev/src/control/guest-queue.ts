@@ -2,8 +2,8 @@
 // enables it, while no lcore knows it. What the guest configured is checked again, since it decides loops in the kernels; the
 // provider's checks are not relied on. Used by guest-queues.ts.
 import { type AvfQueuePriv, RX_DESC_BYTES, TX_DESC_BYTES } from "@emudev/avf";
-import type { EmuDevQueueInfo } from "@emudev/emudev";
-import { EMU_DEV_DB_FD, emuGetDbInfo, emuGetIrqInfo } from "@emudev/emudev";
+import type { EmuDevQueueInfo, EmuDevQueuePosition } from "@emudev/emudev";
+import { EMU_DEV_DB_FD, emuGetDbInfo, emuGetIrqInfo, emuGetMemTable, QPOS_INDEX } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 import {
   FRAME_MAX,
@@ -20,14 +20,21 @@ import {
   GRX_CRC,
   GRX_FILTER_WORD,
   GRX_MAX_PKT,
+  GRX_POSITION,
   GTX_BYTES,
   GTX_CRC32C,
+  GTX_DONE,
+  GTX_DRAIN,
+  GTX_POSITION,
   GTX_SCRATCH,
   GTX_SCRATCH_BYTES,
   GTX_SKIP,
+  GTX_TSO_DESC,
   GTX_TSO_LEFT,
+  POSITION_SKIP,
 } from "../layout/guest-queue.ts";
 import type { Bounce } from "./bounce.ts";
+import { completeTx, type GuestRing, readPosition, recover, writePosition } from "./position.ts";
 
 /** What all queues of a guest share. */
 export interface GuestContext {
@@ -63,6 +70,9 @@ export class GuestQueue {
   bounce: Bounce | null = null;
   readonly #context: GuestContext;
   #scratch: string | null = null;
+  /** Where the provider keeps how far the queue is. */
+  #position: EmuDevQueuePosition | null = null;
+  #ring: GuestRing | null = null;
 
   constructor(context: GuestContext, kind: "rx" | "tx", pair: number, off: number) {
     this.#context = context;
@@ -105,7 +115,67 @@ export class GuestQueue {
     const wrong = this.kind === "rx" ? this.#fillRx(info.size, priv) : this.#fillTx();
     if (wrong !== null) return wrong;
     arena.u32[(this.off + GQ_LOCK) >>> 2] = 0;
+    this.#ring = { arena, memory: emuGetMemTable(devId), base: info.base, size: info.size };
+    this.#takeUp(info.position ?? null, this.get(doorbell.priv.off - this.off));
     return null;
+  }
+
+  /** Something is begun that needs no more of the guest: the segments of a TSO packet. */
+  get unfinished(): boolean {
+    return this.kind === "tx" && this.bounce === null && this.get(GTX_TSO_LEFT) !== 0;
+  }
+
+  /** Has the lcore take nothing new from a transmit queue. */
+  drain(): void {
+    if (this.kind === "tx") this.put(GTX_DRAIN, 1);
+  }
+
+  /**
+   * Gives back what the lcore has handed on, and leaves the position to the provider. No lcore may have the queue.
+   * @param index where the queue goes on, of one that was bounced
+   */
+  leave(index?: number): void {
+    const durable = this.get(this.#positionField) !== 0;
+    const tso = durable && this.unfinished; // sent again from its beginning
+    const head = index ?? this.get(tso ? GTX_TSO_DESC : GQ_HEAD);
+    if (durable && this.kind === "tx" && this.#ring !== null && index === undefined) {
+      completeTx(this.#ring, this.get(GTX_DONE), head);
+      this.put(GTX_DONE, head);
+    }
+    const skip = this.kind === "tx" && !tso && this.get(GTX_SKIP) !== 0;
+    if (this.#position !== null) writePosition(this.#context.arena, this.#position, head | (skip ? POSITION_SKIP : 0));
+  }
+
+  /** The position is left to `leave` from here on: what the kernel counts are the descriptors of a shadow. */
+  shadow(): void {
+    this.leave();
+    this.put(this.#positionField, 0);
+  }
+
+  get #positionField(): number {
+    return this.kind === "rx" ? GRX_POSITION : GTX_POSITION;
+  }
+
+  #takeUp(position: EmuDevQueuePosition | null, tail: number): void {
+    const { arena } = this.#context;
+    const ring = this.#ring!;
+    this.#position = position;
+    let head = 0;
+    let skip = 0;
+    if (position !== null) {
+      const words = readPosition(arena, position);
+      const recovered = position.durable ? recover(ring, this.kind, words, tail) : null;
+      head = recovered ?? words.next & QPOS_INDEX;
+      if (head >= ring.size) head = 0;
+      skip = words.next & POSITION_SKIP;
+      writePosition(arena, position, head | skip);
+    }
+    this.put(GQ_HEAD, head);
+    this.put(this.#positionField, position?.durable ? position.off : 0);
+    if (this.kind === "rx") return;
+    this.put(GTX_DONE, head);
+    this.put(GTX_DRAIN, 0);
+    this.put(GTX_SKIP, skip === 0 ? 0 : 1);
   }
 
   /** Points the queue to a ring and begins at its first descriptor. */
@@ -146,7 +216,6 @@ export class GuestQueue {
       this.#scratch = zone;
     }
     this.put(GTX_CRC32C, this.#context.crc32cOff);
-    this.put(GTX_SKIP, 0);
     this.put(GTX_TSO_LEFT, 0);
     return null;
   }

@@ -12,6 +12,9 @@ import { type GuestContext, GuestQueue, stateBytes } from "./guest-queue.ts";
 
 /** How long a disabled queue's messages to the guest's memory are waited for. */
 const MESSAGES_MS = 100;
+/** How long the segments of a packet that is being sent are waited for, and how often they are looked at. */
+const DRAIN_MS = 100;
+const DRAIN_STEP_MS = 1;
 
 export interface QueuesEnvironment extends GuestContext {
   qsbr: Qsbr;
@@ -99,7 +102,9 @@ export class GuestQueues {
   /** Lets go of a queue; resolves when neither lcores nor a bounce touch it. */
   async disable(number: number): Promise<void> {
     const queue = this.queue(number);
-    if (queue?.enabled) await this.#letGo([queue], MESSAGES_MS);
+    if (!queue?.enabled) return;
+    await this.#drain(queue);
+    await this.#letGo([queue], MESSAGES_MS);
   }
 
   /**
@@ -134,6 +139,7 @@ export class GuestQueues {
     this.publish();
     await this.#env.synchronize();
     const { arena, qsbr, devId, warn } = this.#env;
+    queue.shadow();
     const vectorOff = queue.get(GQ_VECTOR);
     const options = {
       arena,
@@ -180,6 +186,15 @@ export class GuestQueues {
     for (const zone of this.#zones) this.#env.arena.memzoneFree(zone);
   }
 
+  /** Lets the lcore finish what it has begun; where none polls, it is given up. */
+  async #drain(queue: GuestQueue): Promise<void> {
+    if (queue.kind === "rx" || this.#portRx.length === 0) return;
+    queue.drain();
+    await this.#env.synchronize();
+    for (let ms = 0; queue.unfinished && ms < DRAIN_MS; ms += DRAIN_STEP_MS)
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS));
+  }
+
   async #letGo(queues: readonly GuestQueue[], patienceMs: number): Promise<void> {
     if (queues.length === 0) return;
     for (const queue of queues) queue.enabled = queue.published = false;
@@ -189,7 +204,7 @@ export class GuestQueues {
       queues.map(async (queue) => {
         const { bounce } = queue;
         queue.bounce = null;
-        await bounce?.stop(patienceMs);
+        queue.leave(await bounce?.stop(patienceMs));
       }),
     );
   }

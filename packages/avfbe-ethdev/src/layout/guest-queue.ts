@@ -45,6 +45,11 @@ export const GTX_TSO_L4 = 200; // u32 offset of the TCP or UDP header
 export const GTX_TSO_FLAGS = 204; // u32 TSO_*
 export const GTX_TSO_SEQ = 208; // u32 TCP sequence number of the next segment
 export const GTX_TSO_IP_ID = 212; // u32 IPv4 identification of the next segment
+export const GTX_TSO_DESC = 216; // u32 first descriptor of the packet
+// Where the queue stands, for a provider that keeps it beyond this process (emudev's layout/position.ts)
+export const GTX_POSITION = 220; // u32 arena offset of the words, by the main thread; 0 = descriptors are given back at once
+export const GTX_DONE = 224; // u32 first descriptor that was taken and is not given back; = GQ_HEAD without GTX_POSITION
+export const GTX_DRAIN = 228; // u32, by the main thread: 1 = nothing new is taken, what is begun is finished
 export const GTX_TSO_TEMPLATE = 256; // TSO_HEADERS_MAX bytes: the headers as the guest wrote them
 export const TSO_HEADERS_MAX = 256;
 export const TSO_IPV6 = 1; // without: IPv4
@@ -81,6 +86,10 @@ export const GRX_FILTER_WORD = 136; // u32 arena offset of the word that holds t
 export const GRX_BUF_SIZE = 140; // u32 bytes of each posted buffer
 export const GRX_MAX_PKT = 144; // u32 bytes of the longest packet, without CRC
 export const GRX_CRC = 148; // u32 arena offset of u32[256], the table of the frame check sequence, if it is kept; else 0
+export const GRX_POSITION = 152; // u32 arena offset of the words of a durable position, 0 = none
 export const GRX_FRONT = 192; // 16 bytes: the first bytes of a frame whose tag is inserted or taken out
 export const GRX_WRITE_BACK = 256; // u64[BURST_DESCS_MAX]: second words of the descriptors of this burst
 export const GRX_BYTES = 4352;
+
+/** In a position's words, beside the index: descriptors are dropped up to the next end of packet (GTX_SKIP). */
+export const POSITION_SKIP = 0x10000;

@@ -9,6 +9,7 @@ import {
   MEM_REGION_PROT,
   MEM_REGION_SIZE,
   MEM_TABLE_COUNT,
+  MEM_TABLE_DIRTY,
   MEM_TABLE_GENERATION,
   MEM_TABLE_REGIONS,
 } from "../layout/mem-table.ts";
@@ -48,6 +49,7 @@ export class PublishedTable {
   #off = 0;
   #generation = 0;
   #sweep: Promise<void> | null = null;
+  #dirtyOff = 0;
 
   constructor(arena: Arena, qsbr: Qsbr, name: string) {
     this.#arena = arena;
@@ -80,6 +82,7 @@ export class PublishedTable {
     const { u8, u32, u64 } = this.#arena;
     u32[(off + MEM_TABLE_COUNT) >>> 2] = total;
     u32[(off + MEM_TABLE_GENERATION) >>> 2] = this.#generation;
+    u32[(off + MEM_TABLE_DIRTY) >>> 2] = this.#dirtyOff;
     const old = this.#off + MEM_TABLE_REGIONS;
     let at = off + MEM_TABLE_REGIONS;
     u8.copyWithin(at, old, old + first * MEM_REGION_BYTES);
@@ -99,6 +102,13 @@ export class PublishedTable {
     this.#off = off;
     this.#freeRetired();
     if (this.#retired.length > 0) this.#sweep ??= this.settled().finally(() => this.#swept());
+  }
+
+  /** Has lcores log their writes at an arena offset from now on, 0 = nowhere; resolves when all of them do. */
+  setDirtyLog(off: number): Promise<void> {
+    this.#dirtyOff = off;
+    this.splice(0, 0, []);
+    return this.settled();
   }
 
   /** Resolves when no lcore can use a table, or a mapping of a table, from before this call. */

@@ -4,6 +4,7 @@
 import { pread, pwrite } from "@emudev/linux";
 import type { Arena, Qsbr } from "@emudev/shm";
 import { MEM_PROT_READ, MEM_PROT_WRITE } from "../layout/mem-table.ts";
+import { DirtyLog } from "./dirty-log.ts";
 import { EmuDevError } from "./errors.ts";
 import { MEM_ACCESS_MAX, MEM_MAPS_MAX, MEM_MAPS_PROCESS_MAX } from "./limits.ts";
 import { mergeRegions, PublishedTable } from "./mem-publish.ts";
@@ -34,12 +35,15 @@ export class EmuDevMemTable {
   readonly #name: string;
   readonly #table: PublishedTable;
   readonly #regions: MemRegion[] = [];
+  /** Pages that the device has written to; off until it is started. */
+  readonly dirty: DirtyLog;
 
   /** @param name of the memzones, unique in the process: the device's */
   constructor(arena: Arena, qsbr: Qsbr, name: string) {
     this.#arena = arena;
     this.#name = name;
     this.#table = new PublishedTable(arena, qsbr, `${name}.mem`);
+    this.dirty = new DirtyLog(arena, `${name}.dirty`, this.#table, this.#regions);
   }
 
   /** Arena word with the offset of the current table (layout/mem-table.ts); never 0. */
@@ -94,6 +98,7 @@ export class EmuDevMemTable {
   /** Removes all regions and frees the table; nobody may use it or its word any longer. */
   async close(): Promise<void> {
     await this.unmapAll();
+    await this.dirty.stop();
     await this.#table.free();
   }
 
@@ -138,6 +143,7 @@ export class EmuDevMemTable {
       if (region.off !== 0) this.#view(region, delta, bytes).set(part);
       else if (region.fd >= 0) this.#whole(pwrite(region.fd, part, region.fileOffset + delta), bytes, iova);
       else await this.#remote(region).write(region.iova + delta, part);
+      this.dirty.note(region, delta, bytes);
     }
   }
 

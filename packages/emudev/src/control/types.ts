@@ -18,6 +18,14 @@ export interface EmuDevInfo {
   maxEventNum: number;
 }
 
+/** Where a queue stands, kept by the provider beyond the backend's hold on the queue. */
+export interface EmuDevQueuePosition {
+  /** Arena offset of the words of layout/position.ts. */
+  off: number;
+  /** The words outlive the process: descriptors are given back only once their packets were handed on. */
+  durable: boolean;
+}
+
 export interface EmuDevQueueInfo {
   /** Guest address of the ring. */
   base: bigint;
@@ -26,6 +34,8 @@ export interface EmuDevQueueInfo {
   doorbellId: number;
   /** Vector the queue raises; -1 = none. */
   irqVector: number;
+  /** Where to begin, and where to leave the position. Without it a queue begins at descriptor 0 each time it is enabled. */
+  position?: EmuDevQueuePosition;
   /** The device type's own words; for "avf" AvfQueuePriv of package avf. */
   priv: object;
 }

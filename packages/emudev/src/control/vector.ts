@@ -24,6 +24,8 @@ export class Vector {
   readonly #arena: Arena;
   readonly #qsbr: Qsbr;
   #timer: NodeJS.Timeout | null = null;
+  /** The eventfd of a vector that is held, null = it is not. */
+  #heldFd: number | null = null;
 
   /** The vector at `off` that somebody else made: for a backend whose control side raises it. */
   static attach(arena: Arena, qsbr: Qsbr, off: number): Vector {
@@ -47,7 +49,7 @@ export class Vector {
 
   /** eventfd that is signalled, -1 = none. */
   get fd(): number {
-    return this.#get(VECTOR_FD);
+    return this.#heldFd ?? this.#get(VECTOR_FD);
   }
 
   get armed(): boolean {
@@ -95,6 +97,11 @@ export class Vector {
    * @returns resolves when the old one is closed, after every lcore that could be writing it
    */
   async setFd(fd: number): Promise<void> {
+    if (this.#heldFd !== null) {
+      if (this.#heldFd >= 0) closeFd(this.#heldFd); // hold() has waited for lcores
+      this.#heldFd = fd;
+      return;
+    }
     const old = Atomics.exchange(this.#arena.i32, (this.off + VECTOR_FD) >>> 2, fd);
     if (fd >= 0) this.#fire();
     if (old < 0) return;
@@ -102,6 +109,21 @@ export class Vector {
       warn(`lcore index ${threads.join(", ")} has kept eventfd ${old} of an interrupt open for 1 s; still waiting`);
     });
     closeFd(old);
+  }
+
+  /** From when it resolves nothing is signalled; what is raised stays pending. For a device that is to stand still. */
+  async hold(): Promise<void> {
+    if (this.#heldFd !== null) return;
+    this.#heldFd = Atomics.exchange(this.#arena.i32, (this.off + VECTOR_FD) >>> 2, -1);
+    await this.#qsbr.synchronize();
+  }
+
+  /** Ends a hold: what is pending and armed fires. */
+  release(): void {
+    if (this.#heldFd === null) return;
+    this.#put(VECTOR_FD, this.#heldFd);
+    this.#heldFd = null;
+    this.#fire();
   }
 
   /** Disarmed, nothing pending, no gap; the eventfd stays. What a device reset does. */
