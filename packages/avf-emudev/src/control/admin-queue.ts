@@ -3,7 +3,7 @@
 // by bar0.ts for register writes and by device.ts.
 import type { AdminRing, GuestMemory } from "./admin-ring.ts";
 import type { Counters } from "./counters.ts";
-import { ReceiveQueue } from "./receive-queue.ts";
+import { type Message, ReceiveQueue } from "./receive-queue.ts";
 import { SendQueue } from "./send-queue.ts";
 
 export interface AdminQueueHost {
@@ -56,6 +56,25 @@ export class AdminQueues {
   /** Resolves when every message that the driver has room for is delivered. */
   idle(): Promise<void> {
     return this.#receive.idle();
+  }
+
+  /** Both queues rest when it resolves, between two commands and two messages; registers can still be written. */
+  async pause(): Promise<void> {
+    await Promise.all([this.#send.pause(), this.#receive.pause()]);
+  }
+
+  resume(): void {
+    this.#send.resume();
+    this.#receive.resume();
+  }
+
+  /** Messages that wait for a buffer, oldest first. */
+  get backlog(): Message[] {
+    return this.#receive.backlog;
+  }
+
+  set backlog(messages: Message[]) {
+    this.#receive.backlog = messages;
   }
 
   /**

@@ -153,6 +153,20 @@ export class Bar0 {
     for (let at = 0; at < data.length; at += 4) this.write(offset + at, view.getUint32(at, true));
   }
 
+  /** Registers without effect that were written, as offset and value. */
+  plain(): [number, number][] {
+    return this.#plain.flatMap((value, index) => [[4 * index, value >>> 0] as [number, number]]); // holes are passed over
+  }
+
+  /** Takes what plain() gave, as far as they are such registers. */
+  setPlain(registers: readonly (readonly [number, number])[]): void {
+    this.#plain.length = 0;
+    for (const [offset, value] of registers) {
+      const found = findRegister(offset);
+      if (found !== null && found.reg.access !== "ro") this.#plain[offset >>> 2] = value;
+    }
+  }
+
   /** Registers without effect read 0 again; the rest is reset by who keeps it. */
   reset(): void {
     this.#plain.length = 0;

@@ -11,11 +11,13 @@ import {
   EMU_DEV_EVENT_RESET,
   type EmuDev,
   EmuDevMemTable,
+  ETH_STATS_BYTES,
   VECTOR_BYTES,
 } from "@emudev/emudev";
 import { closeFd } from "@emudev/linux";
 import {
   type ClientInfo,
+  type DirtyLogOps,
   type DmaRegion,
   ERRNO,
   type IoFd,
@@ -36,7 +38,9 @@ import { MSIX_BAR, MsixBar, makeConfig, makeIrqs, makeRegions } from "./function
 import { Interrupts } from "./interrupts.ts";
 import { Link } from "./link.ts";
 import { Mailbox } from "./mailbox.ts";
+import { dirtyLogOf, Migration } from "./migration.ts";
 import { accessOf, addressOf, frameMax, type Params } from "./params.ts";
+import { POSITIONS_BYTES, Positions } from "./positions.ts";
 import { ResetControl } from "./reset.ts";
 import { enabledQueues, newVf, type Vf } from "./vf.ts";
 
@@ -54,6 +58,9 @@ export class AvfDevice implements VfioUserDevice {
   readonly backend: Backend;
   readonly link: Link;
   readonly resets: ResetControl;
+  readonly positions: Positions;
+  readonly migration: Migration;
+  readonly dirtyLog: DirtyLogOps;
   readonly server: VfioUserServer;
   readonly info = { resettable: true };
   readonly regions;
@@ -66,14 +73,16 @@ export class AvfDevice implements VfioUserDevice {
   pairs: number;
   /** Arena offset of the counters that the backend lends, null = none. */
   statsOff: number | null = null;
+  /** What the counters were where the device came from, in the order of GET_STATS. */
+  statsBase: bigint[] = [];
   readonly #eal: Eal;
   readonly #log: Logger;
   readonly #mac: Uint8Array;
-  readonly #config: PciConfig;
+  readonly config: PciConfig;
+  readonly bar0: Bar0;
+  readonly msix: MsixBar;
   readonly #mailbox: Mailbox;
-  readonly #bar0: Bar0;
   readonly #unguard: () => void;
-  readonly #msix: MsixBar;
 
   /** @param mac the address that the guest finds after power-on */
   constructor(eal: Eal, dev: EmuDev, params: Params, mac: Uint8Array) {
@@ -92,6 +101,8 @@ export class AvfDevice implements VfioUserDevice {
     this.backend = new Backend(dev, this.attributes, this.#log);
     this.memory = new EmuDevMemTable(arena, qsbr, name);
     this.doorbells = new Doorbells(arena, name, params.doorbell, params.queues);
+    const places = arena.memzoneReserve(`${name}.positions`, POSITIONS_BYTES, 64).off;
+    this.positions = new Positions(arena, places, false);
     const words = arena.memzoneReserve(`${name}.vectors`, this.vectors * VECTOR_BYTES, 64).off;
     this.interrupts = new Interrupts(arena, qsbr, words, this.vectors, (vector, index, interval) =>
       this.doorbells.write(REG.VFINT_ITRN1.offset + index * 0x40 + (vector - 1) * 4, interval),
@@ -119,18 +130,20 @@ export class AvfDevice implements VfioUserDevice {
       finish: (hard) => this.#resetToInitial(hard),
       end: () => this.admin.release(),
     });
-    this.#mailbox = new Mailbox(this, arena, this.#log);
-    this.#bar0 = new Bar0({
+    this.#mailbox = new Mailbox(this, this.#log);
+    this.bar0 = new Bar0({
       admin: this.admin,
       interrupts: this.interrupts,
       doorbells: this.doorbells,
       counters: this.counters,
       rstat: () => this.resets.rstat,
     });
-    this.#msix = new MsixBar(this.interrupts);
-    this.#config = makeConfig(this.vectors, () => this.resets.deviceReset());
-    this.regions = makeRegions(this.#config, () => this.doorbells.mmap());
+    this.msix = new MsixBar(this.interrupts);
+    this.config = makeConfig(this.vectors, () => this.resets.deviceReset());
+    this.regions = makeRegions(this.config, () => this.doorbells.mmap());
     this.irqs = makeIrqs(this.vectors);
+    this.migration = new Migration(this, this.#log);
+    this.dirtyLog = dirtyLogOf(this.memory.dirty);
     this.server = new VfioUserServer(addressOf(params), this, {
       log: this.#log,
       fd: params.fd,
@@ -147,6 +160,18 @@ export class AvfDevice implements VfioUserDevice {
     this.interrupts.reset();
     this.doorbells.close();
     this.#eal.arena.memzoneFree(`${this.name}.vectors`);
+    this.#eal.arena.memzoneFree(`${this.name}.positions`);
+  }
+
+  /** The counters of GET_STATS: 12 numbers of 64 bits. */
+  stats(): Uint8Array {
+    const bytes = new Uint8Array(ETH_STATS_BYTES);
+    if (this.statsOff !== null) bytes.set(this.#eal.arena.u8.subarray(this.statsOff, this.statsOff + ETH_STATS_BYTES));
+    const counters = new BigUint64Array(bytes.buffer);
+    this.statsBase.forEach((base, i) => {
+      counters[i]! += base;
+    });
+    return bytes;
   }
 
   /** A queue vector's gap is that of its receive queue's ITR register, which lies in the doorbell pages. */
@@ -169,15 +194,15 @@ export class AvfDevice implements VfioUserDevice {
   // What the vfio-user server calls.
 
   regionRead(index: number, offset: number, into: Uint8Array): void {
-    if (index === PCI_REGION.CONFIG) this.#config.read(offset, into);
-    else if (index === MSIX_BAR) this.#msix.read(offset, into);
-    else this.#bar0.readBytes(offset, into);
+    if (index === PCI_REGION.CONFIG) this.config.read(offset, into);
+    else if (index === MSIX_BAR) this.msix.read(offset, into);
+    else this.bar0.readBytes(offset, into);
   }
 
   regionWrite(index: number, offset: number, data: Uint8Array): void | Promise<void> {
-    if (index === PCI_REGION.CONFIG) return this.#config.write(offset, data);
-    if (index === MSIX_BAR) return this.#msix.write(offset, data);
-    this.#bar0.writeBytes(offset, data);
+    if (index === PCI_REGION.CONFIG) return this.config.write(offset, data);
+    if (index === MSIX_BAR) return this.msix.write(offset, data);
+    this.bar0.writeBytes(offset, data);
   }
 
   ioFds(index: number): readonly IoFd[] {
@@ -215,13 +240,19 @@ export class AvfDevice implements VfioUserDevice {
   }
 
   /** The client's memory and eventfds are still there: the backend lets go of its queues before they go. */
-  leaving(): Promise<void> {
-    return this.resets.deviceReset();
+  async leaving(): Promise<void> {
+    await this.resets.deviceReset();
+    this.migration.reset();
+    await this.memory.dirty.stop();
   }
 
   async reset(reason: ResetReason): Promise<void> {
-    if (reason !== "disconnect") return this.resets.deviceReset();
-    this.#config.reset();
+    if (reason !== "disconnect") {
+      await this.resets.deviceReset();
+      this.migration.reset();
+      return;
+    }
+    this.config.reset();
     await this.#eal.synchronize(); // lcores may just have read where an ITR register lay
     this.doorbells.disconnect();
   }
@@ -252,6 +283,7 @@ export class AvfDevice implements VfioUserDevice {
     if (hard) this.pairs = this.params.queues;
     this.vf = newVf(this.pairs);
     this.link.forget();
+    this.statsBase = [];
   }
 
   /** Nobody touches the guest's rings any more. */
@@ -259,8 +291,8 @@ export class AvfDevice implements VfioUserDevice {
     this.interrupts.reset();
     this.mapItrRegisters();
     this.doorbells.clear();
-    this.#bar0.reset();
-    if (hard) this.#msix.reset();
+    this.bar0.reset();
+    if (hard) this.msix.reset();
     const { backend } = this;
     if (hard) void backend.setAttr("mac", this.#mac);
     for (const name of ["mac_filters", "vlan_filters"] as const) void backend.setAttr(name, []);

@@ -70,6 +70,18 @@ export class Doorbells {
     Atomics.store(this.#arena.i32, (this.#off + tailOffset(queue)) >>> 2, 0);
   }
 
+  /** The tails and ITR registers that are not 0, by offset in BAR0. */
+  words(): [number, number][] {
+    return REGISTERS.map((offset): [number, number] => [offset, this.read(offset)]).filter(([, value]) => value !== 0);
+  }
+
+  /** Takes what words() gave; all others are 0. */
+  setWords(words: readonly (readonly [number, number])[]): void {
+    this.clear();
+    for (const [offset, value] of words)
+      if (REGISTERS.includes(offset)) Atomics.store(this.#arena.i32, (this.#off + offset) >>> 2, value | 0);
+  }
+
   /** Every word 0, as after a reset. */
   clear(): void {
     this.#arena.u8.fill(0, this.#off, this.#off + BYTES);
@@ -150,3 +162,11 @@ export class Doorbells {
 }
 
 const tailOffset = (queue: number): number => ((queue & 1) === 1 ? BAR0_QTX_PAGE : BAR0_QRX_PAGE) + (queue >> 1) * 4;
+
+/** Offsets of all tails and of the ITR registers of queue vectors. */
+const REGISTERS: readonly number[] = [
+  ...Array.from({ length: 2 * AVF_QUEUE_PAIRS_MAX }, (_, queue) => tailOffset(queue)),
+  ...[0, 1, 2].flatMap((index) =>
+    Array.from({ length: AVF_QUEUE_PAIRS_MAX }, (_, i) => BAR0_ITRN + index * BAR0_ITRN_STRIDE + 4 * i),
+  ),
+];

@@ -19,6 +19,7 @@ const ETHERNET = 0x020000;
 export const MSIX_BAR = 3;
 const MSIX_BAR_BYTES = 0x4000;
 const PBA_OFFSET = 0x2000;
+const TABLE_ENTRY_BYTES = 16;
 
 /** @param onFlr awaited before the write that asked for the reset is answered */
 export function makeConfig(vectors: number, onFlr: () => Promise<void>): PciConfig {
@@ -76,6 +77,11 @@ export class MsixBar {
   write(offset: number, data: Uint8Array): void {
     const end = Math.min(data.length, PBA_OFFSET - offset);
     if (end > 0) this.#bytes.set(data.subarray(0, end), offset);
+  }
+
+  /** The MSI-X table as the client has written it. */
+  table(): Uint8Array {
+    return this.#bytes.slice(0, this.#interrupts.vectors.length * TABLE_ENTRY_BYTES);
   }
 
   reset(): void {

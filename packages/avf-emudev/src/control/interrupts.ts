@@ -92,6 +92,44 @@ export class Interrupts {
     this.vectors[0]!.setItr(this.itr0[0]! * ITR_UNIT_US);
   }
 
+  /** Causes that ICR01 would show. */
+  get causes(): number {
+    return this.#icr0 >>> 0;
+  }
+
+  /** Bits of a vector's DYN_CTL that read back. */
+  keptOf(vector: number): number {
+    return this.#kept[vector]!;
+  }
+
+  /** Takes another device's registers; what is pending and armed fires, unless the vectors are held. */
+  restore(
+    causes: number,
+    enabled: number,
+    itr0: readonly number[],
+    vectors: readonly { kept: number; armed: boolean; pending: boolean }[],
+  ): void {
+    this.#icr0 = causes;
+    this.icr0Ena = enabled;
+    itr0.forEach((interval, i) => {
+      this.setItr0(i, interval);
+    });
+    vectors.forEach(({ kept, armed, pending }, i) => {
+      this.#kept[i] = kept & KEPT;
+      this.vectors[i]!.setArmed(armed);
+      if (pending) this.vectors[i]!.raise();
+    });
+  }
+
+  /** No vector signals any more when it resolves; what is raised stays pending until `release`. */
+  async hold(): Promise<void> {
+    await Promise.all(this.vectors.map((vector) => vector.hold()));
+  }
+
+  release(): void {
+    for (const vector of this.vectors) vector.release();
+  }
+
   /** Disarmed, nothing pending; the eventfds stay the client's. */
   reset(): void {
     for (const vector of this.vectors) vector.reset();

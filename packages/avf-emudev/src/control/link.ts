@@ -15,7 +15,7 @@ export interface LinkHost {
 export class Link {
   readonly #host: LinkHost;
   /** What the driver was told last, null = nothing that it has kept. */
-  #told: string | null = null;
+  told: string | null = null;
 
   constructor(host: LinkHost) {
     this.#host = host;
@@ -24,17 +24,17 @@ export class Link {
   /** GET_VF_RESOURCES was answered: DPDK takes a link that is up from here on, Linux ignores it. */
   introduce(): void {
     if (this.#host.link().up) this.#send();
-    this.#told = null;
+    this.told = null;
   }
 
   /** Queues were enabled, or an attribute was set: an event if the driver does not know. */
   update(): void {
-    if (this.#host.running() && this.#told !== this.#now()) this.#send();
+    if (this.#host.running() && this.told !== this.#now()) this.#send();
   }
 
   /** The driver has disabled its queues or was reset: it forgets the link. */
   forget(): void {
-    this.#told = null;
+    this.told = null;
   }
 
   #now(): string {
@@ -44,7 +44,7 @@ export class Link {
 
   #send(): void {
     const { up, mbps } = this.#host.link();
-    this.#told = this.#now();
+    this.told = this.#now();
     this.#host.sendEvent(linkEvent(this.#host.caps(), up, mbps));
   }
 }

@@ -3,17 +3,14 @@
 // message at a time.
 import { opName, VIRTCHNL_OP, VIRTCHNL_STATUS } from "@emudev/avf";
 import type { Logger } from "@emudev/eal";
-import { ETH_STATS_BYTES } from "@emudev/emudev";
-import type { Arena } from "@emudev/shm";
 import type { AvfDevice } from "./device.ts";
 import { resetEvent } from "./link.ts";
 import { frameMax } from "./params.ts";
-import { enabledQueues } from "./vf.ts";
+import { enabledQueues, queueOf } from "./vf.ts";
 import type { Reply, VirtchnlContext } from "./virtchnl/context.ts";
 import { dispatch } from "./virtchnl/dispatch.ts";
 
 const NO_DATA = new Uint8Array(0);
-const NO_STATS = new Uint8Array(ETH_STATS_BYTES);
 /** How long a warning of a reset may take to reach a driver that has no buffer for it. */
 const WARNING_MS = 20;
 
@@ -22,10 +19,10 @@ export class Mailbox {
   readonly #log: Logger;
   readonly #context: VirtchnlContext;
 
-  constructor(device: AvfDevice, arena: Arena, log: Logger) {
+  constructor(device: AvfDevice, log: Logger) {
     this.#device = device;
     this.#log = log;
-    this.#context = makeContext(device, arena);
+    this.#context = makeContext(device);
   }
 
   /** Deals with one message. Does not reject. */
@@ -50,7 +47,7 @@ export class Mailbox {
   }
 }
 
-function makeContext(device: AvfDevice, arena: Arena): VirtchnlContext {
+function makeContext(device: AvfDevice): VirtchnlContext {
   const { backend, doorbells, link, params, vectors } = device;
   return {
     get vf() {
@@ -60,12 +57,16 @@ function makeContext(device: AvfDevice, arena: Arena): VirtchnlContext {
     vectors,
     frameMax: frameMax(params.mtu),
     mac: () => device.attributes.get("mac"),
-    stats() {
-      const { statsOff } = device;
-      return statsOff === null ? NO_STATS : arena.u8.slice(statsOff, statsOff + ETH_STATS_BYTES);
-    },
+    stats: () => device.stats(),
     setAttr: (name, value) => backend.setAttr(name, value),
-    queuesEnabled: (numbers) => backend.enable(numbers),
+    queuesEnabled(numbers) {
+      for (const number of numbers) {
+        const queue = queueOf(device.vf, number)!;
+        if (!queue.resume) device.positions.set(number, 0);
+        queue.resume = false;
+      }
+      return backend.enable(numbers);
+    },
     queuesDisabled: (numbers) => backend.disable(numbers),
     clearTails(numbers) {
       for (const number of numbers) doorbells.clearTail(number);

@@ -26,6 +26,7 @@ const rxPriv = (queue: number, info: RxQueueInfo): AvfQueuePriv => ({
 });
 
 function queueInfo(device: AvfDevice, number: number): EmuDevQueueInfo | null {
+  if (device.migration.stopped) return null;
   const queue = queueOf(device.vf, number);
   if (queue === undefined || queue.info === null || !queue.enabled) return null;
   const pair = number >> 1;
@@ -38,6 +39,7 @@ function queueInfo(device: AvfDevice, number: number): EmuDevQueueInfo | null {
     size: queue.info.ringLen,
     doorbellId: receives ? rxQueueNumber(pair) : txQueueNumber(pair),
     irqVector: queue.vector,
+    position: device.positions.of(number),
     priv,
   };
 }

@@ -19,7 +19,7 @@ import {
 import { AdminRing, type GuestMemory } from "./admin-ring.ts";
 import type { Counters } from "./counters.ts";
 
-interface Message {
+export interface Message {
   op: number;
   status: number;
   data: Uint8Array;
@@ -34,7 +34,9 @@ export class ReceiveQueue {
   readonly #memory: GuestMemory;
   readonly #delivered: () => void;
   readonly #counters: Counters;
-  #backlog: Message[] = [];
+  /** Messages that wait, oldest first. */
+  backlog: Message[] = [];
+  #paused = false;
   #generation = 0;
   #task: Promise<void> | null = null;
 
@@ -47,11 +49,11 @@ export class ReceiveQueue {
 
   /** Delivers a message as soon as there is a buffer for it; with the queue off or the backlog full it is dropped. */
   send(op: number, status: number, data: Uint8Array): void {
-    if (!this.ring.enabled || this.#backlog.length >= BACKLOG_MAX) {
+    if (!this.ring.enabled || this.backlog.length >= BACKLOG_MAX) {
       this.#counters.arqDropped++;
       return;
     }
-    this.#backlog.push({ op, status, data });
+    this.backlog.push({ op, status, data });
     this.#start();
   }
 
@@ -68,10 +70,21 @@ export class ReceiveQueue {
     this.#start();
   }
 
+  /** Delivers nothing any more; resolves when the message under way is there. */
+  async pause(): Promise<void> {
+    this.#paused = true;
+    await this.#task;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#start();
+  }
+
   /** Nobody waits for these messages any more. */
   drop(): void {
     this.#generation++;
-    this.#backlog = [];
+    this.backlog = [];
   }
 
   /** Resolves when what can be delivered is. */
@@ -80,7 +93,7 @@ export class ReceiveQueue {
   }
 
   #start(): void {
-    if (this.#task !== null || this.#backlog.length === 0 || !this.ring.ready) return;
+    if (this.#task !== null || this.#paused || this.backlog.length === 0 || !this.ring.ready) return;
     this.#task = this.#run(this.#generation).finally(() => {
       this.#task = null;
       this.#start();
@@ -88,8 +101,9 @@ export class ReceiveQueue {
   }
 
   async #run(generation: number): Promise<void> {
-    while (generation === this.#generation && this.#backlog.length > 0 && this.ring.ready) {
-      await this.#deliver(this.#backlog[0]!, generation);
+    const goesOn = () => generation === this.#generation && !this.#paused;
+    while (goesOn() && this.backlog.length > 0 && this.ring.ready) {
+      await this.#deliver(this.backlog[0]!, generation);
     }
   }
 
@@ -118,7 +132,7 @@ export class ReceiveQueue {
       return;
     }
     if (generation !== this.#generation) return;
-    this.#backlog.shift();
+    this.backlog.shift();
     this.#counters.arqMessages++;
     ring.advance();
     this.#delivered();

@@ -3,6 +3,8 @@
 // backend has let go of the queues.
 import { type Event, next, RESET_MS, rstat, type State } from "./states.ts";
 
+const SETTLE_MS = 2;
+
 export interface ResetEffects {
   /** At once: nothing new begins. `hard`: as after power-on, otherwise by the driver's RESET_VF. */
   begin(hard: boolean): void;
@@ -31,6 +33,11 @@ export class ResetControl {
 
   get rstat(): number {
     return rstat(this.#state);
+  }
+
+  /** Resolves when no reset is under way. */
+  async settled(): Promise<void> {
+    while (this.#state !== "active") await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   }
 
   /** The driver's RESET_VF. Resolves when it has begun; drivers watch VFGEN_RSTAT for its end. */

@@ -42,7 +42,8 @@ export class SendQueue {
   readonly #host: SendQueueHost;
   readonly #counters: Counters;
   #generation = 0;
-  #running = false;
+  #task: Promise<void> | null = null;
+  #paused = false;
 
   constructor(memory: GuestMemory, host: SendQueueHost, counters: Counters) {
     this.#memory = memory;
@@ -63,19 +64,29 @@ export class SendQueue {
     this.#start();
   }
 
+  /** Begins no command any more; resolves when the one under way is dealt with. */
+  async pause(): Promise<void> {
+    this.#paused = true;
+    await this.#task;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#start();
+  }
+
   #start(): void {
-    if (this.#running || !this.ring.ready) return;
-    this.#running = true;
-    // It ends when nothing is ready or the generation has changed; only then there can be a next one.
-    void this.#run(this.#generation).finally(() => {
-      this.#running = false;
+    if (this.#task !== null || this.#paused || !this.ring.ready) return;
+    // It ends when nothing is ready, or it is paused, or the generation has changed; only then there can be a next one.
+    this.#task = this.#run(this.#generation).finally(() => {
+      this.#task = null;
       this.#start();
     });
   }
 
   async #run(generation: number): Promise<void> {
     const { ring } = this;
-    for (let n = 1; generation === this.#generation && ring.ready; n++) {
+    for (let n = 1; generation === this.#generation && !this.#paused && ring.ready; n++) {
       const effect = await this.#command(generation);
       if (effect !== null) await effect();
       if (n % TURN === 0) await new Promise((resolve) => setImmediate(resolve));

@@ -10,6 +10,8 @@ export interface QueueState<Info> {
   /** As configured by CONFIG_VSI_QUEUES, null before. */
   info: Info | null;
   enabled: boolean;
+  /** It was enabled when its client left: ENABLE_QUEUES goes on where it stands, everything else begins anew. */
+  resume: boolean;
   /** MSI-X vector of the queue, -1 = none. */
   vector: number;
   /** ITR index 0-2 of the queue's causes, 3 = none. */
@@ -33,7 +35,13 @@ export interface Vf {
 /** A function nobody has configured, with `pairs` queue pairs. */
 export function newVf(pairs: number): Vf {
   const queues = () =>
-    Array.from({ length: pairs }, () => ({ info: null, enabled: false, vector: -1, itr: ITR_INDEX_NONE }));
+    Array.from({ length: pairs }, () => ({
+      info: null,
+      enabled: false,
+      resume: false,
+      vector: -1,
+      itr: ITR_INDEX_NONE,
+    }));
   return { ready: false, caps: 0, minor: 0, rx: queues(), tx: queues(), macs: new Map(), vlans: new Set() };
 }
 

@@ -76,6 +76,7 @@ export const disableQueues: Handler = async (context, data): Promise<Reply> => {
 /** Takes those of the queues that are enabled from the backend. */
 async function disable(context: VirtchnlContext, numbers: readonly number[]): Promise<void> {
   const { vf } = context;
+  for (const number of numbers) queueOf(vf, number)!.resume = false;
   const running = numbers.filter((number) => queueOf(vf, number)!.enabled);
   for (const number of running) queueOf(vf, number)!.enabled = false;
   await context.queuesDisabled(running);

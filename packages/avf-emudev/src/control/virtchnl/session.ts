@@ -17,7 +17,8 @@ import {
 import { VSI_ID } from "../vf.ts";
 import { type Handler, INVALID, type Reply, take } from "./context.ts";
 
-const GRANTABLE =
+/** VF_CAP bits that a driver can have. */
+export const GRANTABLE =
   VF_CAP.L2 | VF_CAP.VLAN | VF_CAP.RSS_PF | VF_CAP.WB_ON_ITR | VF_CAP.ADV_LINK_SPEED | VF_CAP.REQ_QUEUES;
 
 export const version: Handler = (context, data): Reply => {
