@@ -16,6 +16,7 @@ import {
   EmuDevMemTable,
   type EmuDevOps,
   type EmuDevQueueInfo,
+  type EmuDevQueuePosition,
   emuDevAllocate,
   emuDevClose,
   emuDevRelease,
@@ -54,6 +55,8 @@ export class FakeGuest {
   readonly u64: BigUint64Array;
   /** How the device reaches the memory when it was given no fd: each message takes a while. */
   readonly transport: DmaTransport;
+  /** Where queues stand, of a provider that keeps it. */
+  position: ((number: number) => EmuDevQueuePosition) | null = null;
   /** Lent by the backend. */
   statsOff: number | null = null;
   readonly #doorbells: number;
@@ -189,7 +192,11 @@ export class FakeGuest {
       subscribeEvent: nothing,
       unsubscribeEvent: nothing,
       getMemTable: () => this.table,
-      getQueueInfo: (_dev, queue) => this.#queues.get(queue) ?? null,
+      getQueueInfo: (_dev, queue) => {
+        const info = this.#queues.get(queue);
+        if (info === undefined) return null;
+        return this.position === null ? info : { ...info, position: this.position(queue) };
+      },
       getIrqInfo: (_dev, vector) => ({
         vector,
         fd: this.vectors[vector]!.fd,
