@@ -21,9 +21,24 @@ export type { ClientOptions, DmaMapRequest, RegionInfo } from "./client/types.ts
 export type { RegionWrite } from "./client/write-multi.ts";
 export { type Clock, type Log, SILENT, SYSTEM_CLOCK } from "./environment.ts";
 export { errnoOf, refusal, stateLost, VfioUserError, type VfioUserErrorCode } from "./errors.ts";
+export { PciDevice, pciDevice } from "./kit/device.ts";
+export { DmaMemory } from "./kit/dma.ts";
+export type { Interrupts } from "./kit/interrupts.ts";
+export { type RegisterFile, type RegisterSpec, registers } from "./kit/registers.ts";
+export { serve } from "./kit/serve.ts";
+export type { BarDeclaration, InterruptDeclaration, PciDeviceSpec } from "./kit/spec.ts";
+export type {
+  CapabilitySpec,
+  ExtendedCapabilitySpec,
+  MsiSpec,
+  MsixSpec,
+  PcieSpec,
+  VendorSpec,
+  VsecSpec,
+} from "./pci/capability-spec.ts";
 export { PciConfig } from "./pci/config.ts";
 export * as pci from "./pci/registers.ts";
-export type { BarSpec, MsixSpec, PciConfigSpec, PcieSpec } from "./pci/spec.ts";
+export type { BarSpec, PciConfigSpec } from "./pci/spec.ts";
 export type { PeerRule } from "./server/admission.ts";
 export type {
   ClientInfo,

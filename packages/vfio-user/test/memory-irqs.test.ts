@@ -1,7 +1,7 @@
 // What the server answers to DMA_MAP, DMA_UNMAP and DEVICE_SET_IRQS, byte by byte over a real socket: libvfio-user's
 // own test list as far as a socket can show it, with its errno values. Every refusal must also leave no fd behind.
 
-import { closeFd, eventfd, eventfdRead, fdCount, memfdCreate, socketPair } from "@emudev/linux";
+import { closeFd, eventfd, eventfdRead, eventfdWrite, fdCount, memfdCreate, socketPair } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { refusal, VfioUserServer } from "../src/index.ts";
 import { concat, fields, newPath, RawPeer, TestDevice, until } from "./support.ts";
@@ -125,7 +125,26 @@ describe("DEVICE_SET_IRQS", () => {
     for (const fd of [a, b, memory]) closeFd(fd);
   });
 
-  test("eventfds for MASK are ENOTSUP", async () => {
+  test("an UNMASK eventfd unmasks its vector when it is written; a MASK eventfd is written with each mask", async () => {
+    const [unmask, masked] = [eventfd(), eventfd()];
+    expect(await peer.errno(8, set(EVENTFD | UNMASK, 2, 3, 1), { fds: [unmask] })).toBe(OK);
+    expect(await peer.errno(8, set(EVENTFD | MASK, 2, 3, 1), { fds: [masked] })).toBe(OK);
+    await peer.ask(8, set(NONE | MASK, 2, 2, 3));
+    expect([eventfdRead(masked), device.take()]).toEqual([1, ["mask 2+2:3"]]);
+    eventfdWrite(unmask);
+    await until(() => device.calls.length > 0, "the unmasking");
+    expect(device.take()).toEqual(["unmask 2+3:1"]);
+    // unbound: nobody listens any more
+    expect(await peer.errno(8, set(EVENTFD | UNMASK, 2, 3, 1))).toBe(OK);
+    eventfdWrite(unmask);
+    await peer.ask(8, set(NONE | UNMASK, 2, 0, 1));
+    expect([eventfdRead(unmask), device.take()]).toEqual([1, ["unmask 2+0:1"]]);
+    await peer.ask(8, set(EVENTFD | UNMASK, 2, 0, 2), { fds: [unmask, masked] });
+    for (const fd of [unmask, masked]) closeFd(fd);
+  });
+
+  test("mask eventfds of a device without masks are ENOTSUP", async () => {
+    (device as { maskIrqs?: unknown }).maskIrqs = undefined;
     const fd = eventfd();
     expect(await peer.errno(8, set(EVENTFD | UNMASK, 2, 0, 1), { fds: [fd] })).toBe(ENOTSUP);
     closeFd(fd);

@@ -189,7 +189,12 @@ test("whatever is written in whatever pieces, read-only bits keep their value an
   const zeros = all();
   fc.assert(
     fc.property(fc.nat(0x140), fc.uint8Array({ minLength: 1, maxLength: 16 }), (offset, data) => {
-      config.write(offset, data);
+      try {
+        config.write(offset, data);
+      } catch (error) {
+        // wholly in a header, or in read-only bytes of power management
+        if (![1, 95].includes((error as { errno: number }).errno)) throw error;
+      }
       all().forEach((byte, at) => {
         const writable = (ones[at] as number) ^ (zeros[at] as number);
         if ((byte & ~writable) !== ((initial[at] as number) & ~writable)) throw new Error(`byte ${at} is ${byte}`);

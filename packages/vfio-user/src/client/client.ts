@@ -130,6 +130,17 @@ export class VfioUserClient {
     );
   }
 
+  /**
+   * Eventfds for changes of masks; -1 unbinds. `masked` false: the vector is unmasked whenever its eventfd is written (by
+   * KVM, for instance); true: the server writes it when the vector becomes masked. Refused (ENOTSUP) without masks.
+   */
+  async setIrqMaskFds(index: number, start: number, fds: readonly number[], masked: boolean): Promise<void> {
+    const flags = IRQ_SET.DATA_EVENTFD | (masked ? IRQ_SET.MASK : IRQ_SET.UNMASK);
+    for (const { at, count, bound } of irqRuns(fds, Math.max(this.capabilities.maxMsgFds, 1))) {
+      await this.#setIrqs(index, flags, start + at, count, bound ? fds.slice(at, at + count) : undefined);
+    }
+  }
+
   /** Unbinds every vector of an index. */
   disableIrqs(index: number): Promise<void> {
     return this.#setIrqs(index, IRQ_SET.DATA_NONE | IRQ_SET.TRIGGER, 0, 0);

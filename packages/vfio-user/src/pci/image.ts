@@ -2,18 +2,27 @@
 // `clears` by writing 1. Everything else is read-only, which also makes BAR sizing work: the address bits below a
 // BAR's size never change.
 
+import { type MsiSpec, type MsixSpec, msiLayout, type PcieSpec } from "./capability-spec.ts";
 import {
   BAR_TYPE,
   CAP_ID,
   COMMAND_WRITABLE,
+  DSN,
+  EXT_CAP_ID,
+  EXTENDED,
   HEADER,
+  MSI,
   MSIX,
   PCIE,
   PM,
+  ROM,
   STATUS_CAPABILITIES,
   STATUS_W1C,
+  VENDOR,
+  VSEC,
 } from "./registers.ts";
-import type { BarSpec, CapabilityName, MsixSpec, PciConfigSpec, PcieSpec } from "./spec.ts";
+import type { BarSpec, CapabilityPlace, ExtendedPlace, PciConfigSpec } from "./spec.ts";
+import { spaceBytes } from "./spec.ts";
 
 export interface Image {
   initial: DataView;
@@ -26,8 +35,12 @@ const LINK_SPEED_WIDTH = 3 | (16 << 4);
 /** Link Capabilities 2: 2.5, 5 and 8 GT/s. */
 const LINK_SPEEDS = 0b1110;
 
-export function makeImage(spec: PciConfigSpec, places: readonly { name: CapabilityName; at: number }[]): Image {
-  const bytes = spec.bytes ?? (spec.pcie === undefined ? 256 : 4096);
+export function makeImage(
+  spec: PciConfigSpec,
+  places: readonly CapabilityPlace[],
+  extended: readonly ExtendedPlace[],
+): Image {
+  const bytes = spaceBytes(spec);
   const image: Image = {
     initial: new DataView(new ArrayBuffer(bytes)),
     writable: new DataView(new ArrayBuffer(bytes)),
@@ -36,12 +49,52 @@ export function makeImage(spec: PciConfigSpec, places: readonly { name: Capabili
   putHeader(image, spec);
   for (const bar of spec.bars ?? []) putBar(image, bar);
   if (places.length > 0) putChain(image, places);
-  for (const { name, at } of places) {
-    if (name === "pm") putPm(image, at);
-    if (name === "pcie") putPcie(image, at, spec.pcie as PcieSpec);
-    if (name === "msix") putMsix(image, at, spec.msix as MsixSpec);
-  }
+  for (const place of places) putCapability(image, place);
+  extended.forEach((place, i) => {
+    putExtended(image, place, extended[i + 1]?.at ?? 0);
+  });
   return image;
+}
+
+function putCapability(image: Image, { spec, at }: CapabilityPlace): void {
+  switch (spec.kind) {
+    case "pm":
+      putPm(image, at);
+      break;
+    case "pcie":
+      putPcie(image, at, spec);
+      break;
+    case "msi":
+      putMsi(image, at, spec);
+      break;
+    case "msix":
+      putMsix(image, at, spec);
+      break;
+    case "vendor":
+      image.initial.setUint8(at, CAP_ID.VENDOR);
+      image.initial.setUint8(at + VENDOR.LENGTH, VENDOR.HEADER + spec.data.length);
+      putData(image, at + VENDOR.HEADER, spec);
+  }
+}
+
+function putExtended(image: Image, { spec, at }: ExtendedPlace, next: number): void {
+  const { initial } = image;
+  const id = spec.kind === "dsn" ? EXT_CAP_ID.DSN : EXT_CAP_ID.VENDOR;
+  initial.setUint32(at, (id | EXTENDED.VERSION_1 | (next << EXTENDED.NEXT_SHIFT)) >>> 0, true);
+  if (spec.kind === "dsn") {
+    initial.setBigUint64(at + DSN.SERIAL, spec.serial, true);
+    return;
+  }
+  const length = (VSEC.HEADER + spec.data.length) << VSEC.LENGTH_SHIFT;
+  initial.setUint32(at + VSEC.ID, (spec.id | ((spec.revision ?? 0) << VSEC.REVISION_SHIFT) | length) >>> 0, true);
+  putData(image, at + VSEC.HEADER, spec);
+}
+
+function putData(image: Image, at: number, spec: { data: Uint8Array; writable?: Uint8Array | true }): void {
+  const { data, writable } = spec;
+  new Uint8Array(image.initial.buffer).set(data, at);
+  if (writable === true) new Uint8Array(image.writable.buffer).fill(0xff, at, at + data.length);
+  else if (writable !== undefined) new Uint8Array(image.writable.buffer).set(writable, at);
 }
 
 function putHeader({ initial, writable, clears }: Image, spec: PciConfigSpec): void {
@@ -55,6 +108,8 @@ function putHeader({ initial, writable, clears }: Image, spec: PciConfigSpec): v
   clears.setUint16(HEADER.STATUS, STATUS_W1C, true);
   writable.setUint8(HEADER.CACHE_LINE_SIZE, 0xff);
   writable.setUint8(HEADER.INTERRUPT_LINE, 0xff);
+  const { romBytes } = spec;
+  if (romBytes !== undefined) writable.setUint32(HEADER.EXPANSION_ROM, (2 ** 32 - romBytes + ROM.ENABLE) >>> 0, true);
 }
 
 function putBar({ initial, writable }: Image, { index, bytes, kind, prefetchable }: BarSpec): void {
@@ -103,4 +158,17 @@ function putMsix({ initial, writable }: Image, at: number, { vectors, table, pba
   writable.setUint16(at + MSIX.CONTROL, MSIX.ENABLE | MSIX.FUNCTION_MASK, true);
   initial.setUint32(at + MSIX.TABLE, table.offset | table.bar, true);
   initial.setUint32(at + MSIX.PBA, pba.offset | pba.bar, true);
+}
+
+function putMsi({ initial, writable }: Image, at: number, spec: MsiSpec): void {
+  const { vectors, address64 = true, maskable = false } = spec;
+  const layout = msiLayout(spec);
+  const control = (Math.log2(vectors) << MSI.CAPABLE_SHIFT) | (address64 ? MSI.ADDRESS_64 : 0);
+  initial.setUint8(at, CAP_ID.MSI);
+  initial.setUint16(at + MSI.CONTROL, control | (maskable ? MSI.MASKABLE : 0), true);
+  writable.setUint16(at + MSI.CONTROL, MSI.CONTROL_WRITABLE, true);
+  writable.setUint32(at + MSI.ADDRESS, 0xfffffffc, true);
+  if (address64) writable.setUint32(at + MSI.ADDRESS + 4, 0xffffffff, true);
+  writable.setUint16(at + layout.data, 0xffff, true);
+  if (maskable) writable.setUint32(at + layout.mask, 0xffffffff >>> (32 - vectors), true);
 }

@@ -1,6 +1,6 @@
 // Offsets and bits of PCI configuration space: the type 0 header and the capabilities that config.ts can make (PCI
-// Local Bus 3.0 chapter 6, PCI Power Management 1.2, PCI Express Base 3.0 section 7.8, MSI-X in PCI Local Bus 3.0
-// section 6.8.2).
+// Local Bus 3.0 chapter 6, PCI Power Management 1.2, PCI Express Base 3.0 sections 7.8 to 7.19, MSI and MSI-X in PCI Local
+// Bus 3.0 section 6.8).
 
 /** Type 0 header, byte offsets. */
 export const HEADER = {
@@ -26,13 +26,18 @@ export const HEADER = {
 export const COMMAND_BIT = { IO: 1, MEMORY: 2, BUS_MASTER: 4, PARITY: 0x40, SERR: 0x100, INTX_DISABLE: 0x400 } as const;
 /** Bits of the command register that a driver may write. */
 export const COMMAND_WRITABLE = 0x0547;
+export const STATUS_INTERRUPT = 0x08;
 export const STATUS_CAPABILITIES = 0x10;
 /** Status bits that report errors and are cleared by writing 1. */
 export const STATUS_W1C = 0xf900;
 
+/** Expansion ROM base address: bit 0 enables it, the address begins at bit 11. */
+export const ROM = { ENABLE: 1, MIN_BYTES: 2048 } as const;
+
 export const BAR_TYPE = { IO: 1, MEMORY_64: 4, PREFETCHABLE: 8 } as const;
 
-export const CAP_ID = { PM: 0x01, VENDOR: 0x09, PCIE: 0x10, MSIX: 0x11 } as const;
+export const CAP_ID = { PM: 0x01, MSI: 0x05, VENDOR: 0x09, PCIE: 0x10, MSIX: 0x11 } as const;
+export const EXT_CAP_ID = { DSN: 0x03, VENDOR: 0x0b } as const;
 
 /** Power management capability: 8 bytes. */
 export const PM = {
@@ -81,3 +86,27 @@ export const MSIX = {
   MAX_VECTORS: 2048,
   ENTRY_SIZE: 16,
 } as const;
+
+/** MSI capability; where data, mask and pending bits lie depends on the control bits (capability-spec.ts). */
+export const MSI = {
+  CONTROL: 2,
+  ADDRESS: 4,
+  ENABLE: 1,
+  /** log2 of the vectors that the device can use, and of those that the driver has given it. */
+  CAPABLE_SHIFT: 1,
+  ENABLED_SHIFT: 4,
+  COUNT_MASK: 7,
+  ADDRESS_64: 0x80,
+  MASKABLE: 0x100,
+  CONTROL_WRITABLE: 0x71,
+  MAX_VECTORS: 32,
+} as const;
+
+/** Vendor-specific capability: id, next, length, then data. */
+export const VENDOR = { LENGTH: 2, HEADER: 3 } as const;
+
+/** Extended capabilities begin with id (16 bits), version (4) and next (12). */
+export const EXTENDED = { START: 0x100, HEADER: 4, VERSION_1: 1 << 16, NEXT_SHIFT: 20 } as const;
+export const DSN = { SERIAL: 4, SIZE: 12 } as const;
+/** Vendor-specific extended capability: header, then VSEC id (16 bits), revision (4) and length (12). */
+export const VSEC = { ID: 4, HEADER: 8, REVISION_SHIFT: 16, LENGTH_SHIFT: 20 } as const;

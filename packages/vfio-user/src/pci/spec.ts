@@ -3,7 +3,17 @@
 
 import { VfioUserError } from "../errors.ts";
 import { ERRNO } from "../wire/constants.ts";
-import { HEADER, MSIX, PCIE, PM } from "./registers.ts";
+import {
+  type CapabilitySpec,
+  capabilityBytes,
+  type ExtendedCapabilitySpec,
+  extendedBytes,
+  type MsiSpec,
+  type MsixSpec,
+  type PcieSpec,
+  type Placed,
+} from "./capability-spec.ts";
+import { EXTENDED, HEADER, MSI, MSIX, ROM } from "./registers.ts";
 
 export interface BarSpec {
   /** 0 to 5; a 64-bit BAR takes the next index too. */
@@ -12,23 +22,6 @@ export interface BarSpec {
   bytes: number;
   kind: "mem32" | "mem64" | "io";
   prefetchable?: boolean;
-}
-
-/** `at`: where the capability lies, a multiple of 4 from 0x40; by default the first free place. */
-interface Placed {
-  at?: number;
-}
-
-export interface PcieSpec extends Placed {
-  /** Function Level Reset: a driver's request comes as onFlr. */
-  flr?: boolean;
-}
-
-export interface MsixSpec extends Placed {
-  /** 1 to 2048. */
-  vectors: number;
-  table: { bar: number; offset: number };
-  pba: { bar: number; offset: number };
 }
 
 export interface PciConfigSpec {
@@ -44,6 +37,12 @@ export interface PciConfigSpec {
   /** 0 none, 1 INTA# to 4 INTD#. */
   interruptPin?: number;
   bars?: readonly BarSpec[];
+  /** Expansion ROM: a power of two from 2048. */
+  romBytes?: number;
+  /** Capabilities in the order of their chain. Those declared by name below follow, by address. */
+  capabilities?: readonly CapabilitySpec[];
+  /** Extended capabilities in the order of their chain; the first lies at 0x100. They need 4096 bytes. */
+  extended?: readonly ExtendedCapabilitySpec[];
   pm?: Placed;
   pcie?: PcieSpec;
   msix?: MsixSpec;
@@ -53,39 +52,80 @@ export interface PciConfigSpec {
   onFlr?: () => void | Promise<void>;
   /** MSI-X was enabled, disabled, masked or unmasked as a whole. */
   onMsix?: (state: { enabled: boolean; masked: boolean }) => void;
+  /** MSI was enabled or disabled, the driver has given another number of vectors, or the mask has changed. */
+  onMsi?: (state: { enabled: boolean; vectors: number; mask: number }) => void;
   /** The command register has changed (COMMAND_BIT). */
   onCommand?: (command: number) => void;
 }
 
-export type CapabilityName = "pm" | "msix" | "pcie";
+/** A declared capability and the bytes it has got. */
+export interface Place<Spec> {
+  spec: Spec;
+  at: number;
+  bytes: number;
+}
 
-const CAP_SIZE: Record<CapabilityName, number> = { pm: PM.SIZE, msix: MSIX.SIZE, pcie: PCIE.SIZE };
-const CAP_END = 256;
+export type CapabilityPlace = Place<CapabilitySpec>;
+export type ExtendedPlace = Place<ExtendedCapabilitySpec>;
 
-/** Where each declared capability lies, in ascending order. */
-export function placeCapabilities(spec: PciConfigSpec): { name: CapabilityName; at: number }[] {
-  const names = (["pm", "msix", "pcie"] as const).filter((name) => spec[name] !== undefined);
-  const placed: { name: CapabilityName; at: number }[] = [];
+/** Bytes of the space: what is declared, else what the capabilities need. */
+export function spaceBytes(spec: PciConfigSpec): 256 | 4096 {
+  const express = spec.pcie !== undefined || spec.extended !== undefined || hasKind(spec, "pcie");
+  return spec.bytes ?? (express ? 4096 : 256);
+}
+
+/** Where each declared capability lies, in the order of the chain. */
+export function placeCapabilities(spec: PciConfigSpec): CapabilityPlace[] {
+  const { pm, msix, pcie } = spec;
+  const named: CapabilitySpec[] = [];
+  if (pm !== undefined) named.push({ kind: "pm", ...pm });
+  if (msix !== undefined) named.push({ kind: "msix", ...msix });
+  if (pcie !== undefined) named.push({ kind: "pcie", ...pcie });
+  const listed = spec.capabilities ?? [];
+  for (const kind of ["pm", "pcie", "msi", "msix"]) {
+    const count = [...listed, ...named].filter((each) => each.kind === kind).length;
+    assert(count <= 1, `the ${kind} capability is declared ${count} times`);
+  }
+  const places = place([...listed, ...named], capabilityBytes, HEADER.END, EXTENDED.START);
+  return [...places.slice(0, listed.length), ...places.slice(listed.length).sort((a, b) => a.at - b.at)];
+}
+
+export function placeExtended(spec: PciConfigSpec): ExtendedPlace[] {
+  const { extended = [] } = spec;
+  assert(extended.length === 0 || spaceBytes(spec) === 4096, "extended capabilities need a space of 4096 bytes");
+  const places = place(extended, extendedBytes, EXTENDED.START, 4096);
+  assert(places.length === 0 || places[0]?.at === EXTENDED.START, "the first extended capability lies at 0x100");
+  return places;
+}
+
+/** First those that say where, then the others at the first free place; in the order of `specs`. */
+function place<Spec extends Placed & { kind: string }>(
+  specs: readonly Spec[],
+  bytesOf: (spec: Spec) => number,
+  start: number,
+  end: number,
+): Place<Spec>[] {
+  const placed = new Map<Spec, Place<Spec>>();
   const isFree = (from: number, to: number): boolean =>
-    from >= HEADER.END && to <= CAP_END && placed.every(({ name, at }) => to <= at || from >= at + CAP_SIZE[name]);
-  const put = (name: CapabilityName, at: number): void => {
-    assert(
-      at % 4 === 0 && isFree(at, at + CAP_SIZE[name]),
-      `the ${name} capability does not fit at 0x${at.toString(16)}`,
-    );
-    placed.push({ name, at });
+    from >= start && to <= end && [...placed.values()].every(({ at, bytes }) => to <= at || from >= at + bytes);
+  const put = (spec: Spec, at: number): void => {
+    const bytes = bytesOf(spec);
+    const fits = at % 4 === 0 && isFree(at, at + bytes);
+    assert(fits, `the ${spec.kind} capability does not fit at 0x${at.toString(16)}`);
+    placed.set(spec, { spec, at, bytes });
   };
-  for (const name of names) {
-    const at = spec[name]?.at;
-    if (at !== undefined) put(name, at);
+  for (const spec of specs) if (spec.at !== undefined) put(spec, spec.at);
+  for (const spec of specs) {
+    if (spec.at !== undefined) continue;
+    let at = start;
+    while (at < end && !isFree(at, at + bytesOf(spec))) at += 4;
+    put(spec, at);
   }
-  for (const name of names) {
-    if (spec[name]?.at !== undefined) continue;
-    let at: number = HEADER.END;
-    while (at < CAP_END && !isFree(at, at + CAP_SIZE[name])) at += 4;
-    put(name, at);
-  }
-  return placed.sort((a, b) => a.at - b.at);
+  return specs.map((spec) => placed.get(spec) as Place<Spec>);
+}
+
+function hasKind(spec: PciConfigSpec, kind: CapabilitySpec["kind"]): boolean {
+  return spec.capabilities?.some((each) => each.kind === kind) ?? false;
 }
 
 /** Throws VFU_ARGUMENT for a declaration that no hardware could be. */
@@ -104,7 +144,29 @@ export function checkSpec(spec: PciConfigSpec): void {
     }
   }
   assert((spec.interruptPin ?? 0) <= 4, `interrupt pin ${spec.interruptPin}`);
+  const { romBytes = ROM.MIN_BYTES } = spec;
+  assert(Number.isInteger(Math.log2(romBytes)) && romBytes >= ROM.MIN_BYTES && romBytes <= 2 ** 24, "expansion ROM");
   if (spec.msix !== undefined) checkMsix(spec.msix, spec.bars ?? []);
+  for (const each of spec.capabilities ?? []) {
+    if (each.kind === "msix") checkMsix(each, spec.bars ?? []);
+    if (each.kind === "msi") checkMsi(each);
+    if (each.kind === "vendor") checkVendor(each, 255);
+  }
+  for (const each of spec.extended ?? []) {
+    if (each.kind === "dsn") continue;
+    checkVendor(each, 0xfff);
+    assert(each.id >>> 16 === 0 && (each.revision ?? 0) >>> 4 === 0, `VSEC id ${each.id}, revision ${each.revision}`);
+  }
+}
+
+function checkMsi({ vectors }: MsiSpec): void {
+  assert(Number.isInteger(Math.log2(vectors)) && vectors >= 1 && vectors <= MSI.MAX_VECTORS, `${vectors} MSI vectors`);
+}
+
+function checkVendor({ data, writable }: { data: Uint8Array; writable?: Uint8Array | true }, most: number): void {
+  assert(data.length + 8 <= most, `${data.length} bytes of vendor-specific data`);
+  const fits = !(writable instanceof Uint8Array) || writable.length === data.length;
+  assert(fits, "the mask of vendor-specific data has another length than the data");
 }
 
 function checkMsix({ vectors, table, pba }: MsixSpec, bars: readonly BarSpec[]): void {

@@ -34,6 +34,7 @@ export async function cleanUp(
   await step("a command", () => session.settled());
   const { context } = session;
   if (context === null) return;
+  context.irqs.masks.close();
   await step("leaving", () => device.leaving?.());
   await step("dirtyLog.stop", () => context.dirtyLog?.stop());
   await step("dmaUnmapAll", () => unmapAll(context));

@@ -4,10 +4,13 @@
 import { closeFd, signalEventfd } from "@emudev/linux";
 import { PCI_IRQ } from "../wire/constants.ts";
 import type { IrqSpec } from "./device.ts";
+import { MaskFds } from "./mask-fds.ts";
 
 export class IrqTable {
   /** Indexes: those of any PCI device, and more where the device has more. */
   readonly length: number;
+  /** Eventfds of SET_IRQS with MASK or UNMASK; always the server's. */
+  readonly masks = new MaskFds();
   #specs: IrqSpec[];
   #vectors: Int32Array[];
   #owns: boolean;

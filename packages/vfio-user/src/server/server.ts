@@ -125,6 +125,14 @@ export class VfioUserServer {
     return this.#holder?.context?.irqs.trigger(index, vector) ?? false;
   }
 
+  /**
+   * The device has masked a vector by itself, as a level-triggered one does when it fires: writes the eventfd that the
+   * client has bound with MASK, if any. What the client masks it is told of without this.
+   */
+  irqMasked(index: number, vector: number): void {
+    this.#holder?.context?.irqs.masks.signal(index, vector);
+  }
+
   /** Reads the client's memory by DMA_READ messages. @throws VfioUserError: see DmaChannel.read. */
   async dmaRead(iova: bigint, bytes: number): Promise<Uint8Array> {
     return await this.#channel().read(iova, bytes);

@@ -1,0 +1,120 @@
+// The client's memory as a device reaches it: by pread and pwrite on the file that a region came with, which needs no
+// mapping and cannot fault, whatever the client does to its file; or by DMA messages where it came without one. Addresses
+// are checked against the client's regions; nothing is reached while the driver has bus mastering off.
+
+import { closeFd, LinuxError, pread, pwrite } from "@emudev/linux";
+import { refusal } from "../errors.ts";
+import type { DmaRegion } from "../server/device.ts";
+import { DMA_FLAG, ERRNO } from "../wire/constants.ts";
+
+/** DMA messages (VfioUserServer has these). */
+export interface DmaMessages {
+  dmaRead(iova: bigint, bytes: number): Promise<Uint8Array>;
+  dmaWrite(iova: bigint, data: Uint8Array): Promise<void>;
+}
+
+export class DmaMemory {
+  /** Ascending; they do not overlap. */
+  #regions: DmaRegion[] = [];
+  #messages: DmaMessages;
+  #isMaster: () => boolean;
+
+  constructor(messages: DmaMessages, isMaster: () => boolean) {
+    this.#messages = messages;
+    this.#isMaster = isMaster;
+  }
+
+  /**
+   * Copies `bytes` bytes out of the client's memory. Where regions have a file the copy is made before the call returns; by
+   * messages it takes a round trip each, and a callback whose reply the client waits for must not await it.
+   * Rejects with EFAULT: no memory there, or not for reading, or the driver has bus mastering off.
+   */
+  async read(iova: bigint, bytes: number): Promise<Uint8Array> {
+    const into = new Uint8Array(bytes);
+    await this.#each(iova, into, DMA_FLAG.READ, (region, at, part) => {
+      const fetch = async (): Promise<void> => part.set(await this.#messages.dmaRead(at, part.length));
+      if (region.fd < 0) return fetch();
+      const count = orMessages(() => pread(region.fd, part, region.fileOffset + at - region.iova));
+      if (count === null) return fetch();
+      if (count < part.length) throw fault(at, part.length, "the client has cut its file");
+      return undefined;
+    });
+    return into;
+  }
+
+  /** Copies `data` into the client's memory; it must not change before this resolves. Otherwise as `read`. */
+  async write(iova: bigint, data: Uint8Array): Promise<void> {
+    await this.#each(iova, data, DMA_FLAG.WRITE, (region, at, part) => {
+      if (region.fd < 0) return this.#messages.dmaWrite(at, part);
+      const count = orMessages(() => pwrite(region.fd, part, region.fileOffset + at - region.iova));
+      return count === null ? this.#messages.dmaWrite(at, part) : undefined;
+    });
+  }
+
+  /** Takes over the region's fd. */
+  map(region: DmaRegion): void {
+    this.#regions.push(region);
+    this.#regions.sort((a, b) => (a.iova < b.iova ? -1 : 1));
+  }
+
+  unmap(iova: bigint): void {
+    const at = this.#regions.findIndex((region) => region.iova === iova);
+    for (const { fd } of at < 0 ? [] : this.#regions.splice(at, 1)) if (fd >= 0) closeFd(fd);
+  }
+
+  unmapAll(): void {
+    for (const { fd } of this.#regions.splice(0)) if (fd >= 0) closeFd(fd);
+  }
+
+  /** Neighbouring regions are crossed. Everything is checked before the first byte is moved. */
+  #each(
+    iova: bigint,
+    bytes: Uint8Array,
+    prot: number,
+    act: (region: DmaRegion, at: bigint, part: Uint8Array) => Promise<void> | undefined,
+  ): void | Promise<void> {
+    if (!this.#isMaster()) throw fault(iova, bytes.length, "the driver has bus mastering off");
+    const parts: [DmaRegion, bigint, Uint8Array][] = [];
+    for (let done = 0; done < bytes.length; ) {
+      const at = iova + BigInt(done);
+      const region = this.#find(at);
+      if (region === undefined) throw fault(at, bytes.length - done, "no memory is mapped there");
+      if ((region.prot & prot) === 0) {
+        throw fault(at, bytes.length - done, prot === DMA_FLAG.READ ? "not readable" : "read-only");
+      }
+      const left = region.iova + region.size - at;
+      const count = left < BigInt(bytes.length - done) ? Number(left) : bytes.length - done;
+      parts.push([region, at, bytes.subarray(done, done + count)]);
+      done += count;
+    }
+    const waits = parts.map((part) => act(...part)).filter((result) => result instanceof Promise);
+    if (waits.length > 0) return Promise.all(waits).then(() => {});
+  }
+
+  #find(at: bigint): DmaRegion | undefined {
+    let low = 0;
+    let high = this.#regions.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const { iova, size } = this.#regions[middle] as DmaRegion;
+      if (iova + size <= at) low = middle + 1;
+      else high = middle;
+    }
+    const region = this.#regions[low];
+    return region !== undefined && region.iova <= at ? region : undefined;
+  }
+}
+
+/** Files of huge pages cannot be written by pwrite(2): null, and the client is asked. */
+function orMessages(action: () => number): number | null {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof LinuxError) return null;
+    throw error;
+  }
+}
+
+function fault(at: bigint, bytes: number, why: string): Error {
+  return refusal(ERRNO.EFAULT, `DMA of ${bytes} bytes at 0x${at.toString(16)}: ${why}`);
+}
