@@ -28,8 +28,7 @@ async function printed(text: string): Promise<void> {
 }
 
 const read = async (register: number): Promise<number> => (await client.regionRead(2, register, 1))[0]!;
-const write = (register: number, value: number): Promise<void> =>
-  client.regionWrite(2, register, Uint8Array.of(value));
+const write = (register: number, value: number): Promise<void> => client.regionWrite(2, register, Uint8Array.of(value));
 const status = async (): Promise<number> => (await client.regionRead(PCI_REGION.CONFIG, 6, 2))[0]! & 8;
 const command = (value: number): Promise<void> =>
   client.regionWrite(PCI_REGION.CONFIG, 4, Uint8Array.of(value & 0xff, value >> 8));
