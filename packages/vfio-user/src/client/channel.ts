@@ -63,6 +63,7 @@ export class ClientChannel {
     this.#connection = new Connection(fd, {
       maxMessageSize: MAX_MESSAGE_SIZE,
       maxFds: MAX_CLIENT_MSG_FDS,
+      takesSockets: true,
       onMessage: (message) => this.#onMessage(message, this.#connection),
       onClose: (reason) => this.#onClose(reason),
     });
@@ -73,6 +74,7 @@ export class ClientChannel {
     const twin: Connection = new Connection(fd, {
       maxMessageSize: MAX_MESSAGE_SIZE,
       maxFds: MAX_CLIENT_MSG_FDS,
+      takesSockets: true,
       onMessage: (message) => this.#onMessage(message, twin),
       onClose: (reason) => this.#connection.close(reason),
     });

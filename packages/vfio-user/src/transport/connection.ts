@@ -3,14 +3,14 @@
 // segment: a larger read would take the next message's fds for this one's. Nothing that a peer sends can make it hold
 // more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
 
-import { closeFd, SocketMessenger, type Watcher, watch } from "@emudev/linux";
+import { closeFd, fileStat, SocketMessenger, type Watcher, watch } from "@emudev/linux";
 import { protocolError } from "../errors.ts";
 import { ERRNO, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** Why a message is to be answered with an error whatever it says. */
-export type Fault = "size" | "oversize" | "fds";
+export type Fault = "size" | "oversize" | "fds" | "socket";
 
 export interface Message {
   header: header.Header;
@@ -28,6 +28,11 @@ export interface ConnectionOptions {
   maxMessageSize: number;
   /** More fds with one message is a fault "fds"; the surplus is closed on arrival. */
   maxFds: number;
+  /**
+   * Sockets may come as fds: a server sends them, for its twin. Otherwise one is closed on arrival, which is a fault
+   * "socket": a peer that sent its own end with half a message would never be seen to leave, for we would hold it.
+   */
+  takesSockets?: boolean;
   /** Messages delivered per wake-up, so that one peer cannot keep the loop to itself. */
   messagesPerWake?: number;
   /** Bytes that may wait for a peer that does not read, before it is dropped. */
@@ -64,7 +69,7 @@ export class Connection {
   #need = header.SIZE;
   #header: header.Header | null = null;
   #fds: number[] = [];
-  #fdFault = false;
+  #fdFault: "fds" | "socket" | null = null;
   #drained: (() => void)[] = [];
 
   /** Takes over `fd`. */
@@ -187,13 +192,16 @@ export class Connection {
   }
 
   #collectFds(): void {
-    if (this.#messenger.truncated) this.#fdFault = true;
+    if (this.#messenger.truncated) this.#fdFault = "fds";
     for (const fd of this.#messenger.fds) {
-      if (this.#fds.length < this.#options.maxFds) {
+      if (this.#options.takesSockets !== true && fileStat(fd).type === "socket") {
+        closeFd(fd);
+        this.#fdFault ??= "socket";
+      } else if (this.#fds.length < this.#options.maxFds) {
         this.#fds.push(fd);
       } else {
         closeFd(fd);
-        this.#fdFault = true;
+        this.#fdFault = "fds";
       }
     }
   }
@@ -211,13 +219,13 @@ export class Connection {
       at: header.SIZE,
       length: this.#have - header.SIZE,
       fds: this.#fds,
-      fault: fault ?? (this.#fdFault ? "fds" : null),
+      fault: fault ?? this.#fdFault,
     };
     this.#header = null;
     this.#have = 0;
     this.#need = header.SIZE;
     this.#fds = [];
-    this.#fdFault = false;
+    this.#fdFault = null;
     this.#options.onMessage(message);
     // Where the next message starts is anyone's guess, so there is no going on.
     if (fault === "oversize") this.close(protocolError(ERRNO.E2BIG, `a message of ${head.size} bytes is too long`));
