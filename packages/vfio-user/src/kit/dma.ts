@@ -30,8 +30,9 @@ export class DmaMemory {
    * Rejects with EFAULT: no memory there, or not for reading, or the driver has bus mastering off.
    */
   async read(iova: bigint, bytes: number): Promise<Uint8Array> {
+    const pieces = this.#find(iova, bytes, DMA_FLAG.READ);
     const into = new Uint8Array(bytes);
-    await this.#each(iova, into, DMA_FLAG.READ, (region, at, part) => {
+    await each(pieces, into, (region, at, part) => {
       const fetch = async (): Promise<void> => part.set(await this.#messages.dmaRead(at, part.length));
       if (region.fd < 0) return fetch();
       const count = orMessages(() => pread(region.fd, part, region.fileOffset + at - region.iova));
@@ -44,7 +45,7 @@ export class DmaMemory {
 
   /** Copies `data` into the client's memory; it must not change before this resolves. Otherwise as `read`. */
   async write(iova: bigint, data: Uint8Array): Promise<void> {
-    await this.#each(iova, data, DMA_FLAG.WRITE, (region, at, part) => {
+    await each(this.#find(iova, data.length, DMA_FLAG.WRITE), data, (region, at, part) => {
       if (region.fd < 0) return this.#messages.dmaWrite(at, part);
       const count = orMessages(() => pwrite(region.fd, part, region.fileOffset + at - region.iova));
       return count === null ? this.#messages.dmaWrite(at, part) : undefined;
@@ -66,32 +67,26 @@ export class DmaMemory {
     for (const { fd } of this.#regions.splice(0)) if (fd >= 0) closeFd(fd);
   }
 
-  /** Neighbouring regions are crossed. Everything is checked before the first byte is moved. */
-  #each(
-    iova: bigint,
-    bytes: Uint8Array,
-    prot: number,
-    act: (region: DmaRegion, at: bigint, part: Uint8Array) => Promise<void> | undefined,
-  ): void | Promise<void> {
-    if (!this.#isMaster()) throw fault(iova, bytes.length, "the driver has bus mastering off");
-    const parts: [DmaRegion, bigint, Uint8Array][] = [];
-    for (let done = 0; done < bytes.length; ) {
+  /** What each of neighbouring regions has of an access. Everything is checked before the first byte is moved. */
+  #find(iova: bigint, bytes: number, prot: number): Piece[] {
+    if (!this.#isMaster()) throw fault(iova, bytes, "the driver has bus mastering off");
+    const pieces: Piece[] = [];
+    for (let done = 0; done < bytes; ) {
       const at = iova + BigInt(done);
-      const region = this.#find(at);
-      if (region === undefined) throw fault(at, bytes.length - done, "no memory is mapped there");
+      const region = this.#regionOf(at);
+      if (region === undefined) throw fault(at, bytes - done, "no memory is mapped there");
       if ((region.prot & prot) === 0) {
-        throw fault(at, bytes.length - done, prot === DMA_FLAG.READ ? "not readable" : "read-only");
+        throw fault(at, bytes - done, prot === DMA_FLAG.READ ? "not readable" : "read-only");
       }
       const left = region.iova + region.size - at;
-      const count = left < BigInt(bytes.length - done) ? Number(left) : bytes.length - done;
-      parts.push([region, at, bytes.subarray(done, done + count)]);
+      const count = left < BigInt(bytes - done) ? Number(left) : bytes - done;
+      pieces.push({ region, at, count });
       done += count;
     }
-    const waits = parts.map((part) => act(...part)).filter((result) => result instanceof Promise);
-    if (waits.length > 0) return Promise.all(waits).then(() => {});
+    return pieces;
   }
 
-  #find(at: bigint): DmaRegion | undefined {
+  #regionOf(at: bigint): DmaRegion | undefined {
     let low = 0;
     let high = this.#regions.length;
     while (low < high) {
@@ -103,6 +98,28 @@ export class DmaMemory {
     const region = this.#regions[low];
     return region !== undefined && region.iova <= at ? region : undefined;
   }
+}
+
+interface Piece {
+  region: DmaRegion;
+  at: bigint;
+  count: number;
+}
+
+/** What is done at once is done when this returns. */
+function each(
+  pieces: readonly Piece[],
+  bytes: Uint8Array,
+  act: (region: DmaRegion, at: bigint, part: Uint8Array) => Promise<void> | undefined,
+): Promise<unknown> | undefined {
+  const waits: Promise<void>[] = [];
+  let done = 0;
+  for (const { region, at, count } of pieces) {
+    const result = act(region, at, bytes.subarray(done, done + count));
+    if (result !== undefined) waits.push(result);
+    done += count;
+  }
+  return waits.length > 0 ? Promise.all(waits) : undefined;
 }
 
 /** Files of huge pages cannot be written by pwrite(2): null, and the client is asked. */

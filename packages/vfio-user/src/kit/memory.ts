@@ -1,7 +1,7 @@
 // Memory of a BAR that the guest maps: a sealed memfd, whole or in page-aligned areas. The device itself reaches it by pread
 // and pwrite, which needs no mapping and cannot fault; so do clients that do not map it.
 
-import { addSeals, closeFd, memfdCreate, pread, pwrite, SEAL } from "@emudev/linux";
+import { addSeals, memfdCreate, pread, pwrite, SEAL } from "@emudev/linux";
 import { VfioUserError } from "../errors.ts";
 import type { RegionMmap } from "../server/device.ts";
 import { ERRNO, PAGE_SIZE } from "../wire/constants.ts";
@@ -47,9 +47,5 @@ export class BarMemory {
       read: (at, into) => void pread(this.fd, into, at),
       write: (at, data) => void pwrite(this.fd, data, at),
     }));
-  }
-
-  close(): void {
-    closeFd(this.fd);
   }
 }
