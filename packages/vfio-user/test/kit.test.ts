@@ -2,6 +2,7 @@
 // that the client maps, messages with masks and pending bits, DMA and its refusals, resets.
 
 import { closeFd, eventfd, eventfdRead, fdCount, memfdCreate, pread, pwrite } from "@emudev/linux";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   type ClientOptions,
@@ -307,6 +308,48 @@ describe("DMA", () => {
     await setConfig(4, 0);
     await expect(device.dma.read(0x12000n, 1)).rejects.toEqual(EFAULT);
   });
+});
+
+test("a hostile guest: whatever is accessed wherever, the device answers or refuses, and nothing else", async () => {
+  await start({
+    bars: {
+      0: {
+        size: 64,
+        registers: registers({ A: { offset: 0, bytes: 1 }, B: { offset: 2, bytes: 2 }, C: { offset: 8 } }),
+      },
+      1: { size: 3 * 4096 + 4096, areas: [{ offset: 4096, size: 8192 }], read: (offset) => offset, write: () => {} },
+    },
+    interrupts: { intx: true, msi: { vectors: 32, maskable: true }, msix: 65 },
+    extended: [{ kind: "vendor", id: 1, data: new Uint8Array(40), writable: true }],
+  });
+  const { model } = device;
+  const sizes = model.regions.map(({ index, size }) => [index, size] as const);
+  const access = fc.record({
+    region: fc.nat(sizes.length - 1),
+    at: fc.nat(2 ** 20),
+    data: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+    isWrite: fc.boolean(),
+    vector: fc.integer({ min: -1, max: 70 }),
+  });
+  fc.assert(
+    fc.property(fc.array(access, { maxLength: 30 }), (accesses) => {
+      for (const { region, at, data, isWrite, vector } of accesses) {
+        const [index, size] = sizes[region] as [number, number];
+        const offset = at % (size - data.length + 1);
+        try {
+          if (isWrite) model.regionWrite(index, offset, data, false);
+          else model.regionRead(index, offset, data);
+        } catch (error) {
+          if ((error as { code?: string }).code !== "VFU_REFUSED") throw error;
+        }
+        device.irq.raise(vector);
+        if (vector & 1) device.irq.assert();
+        else device.irq.deassert();
+      }
+    }),
+    { numRuns: 200 },
+  );
+  await expect(client.maskIrqs(MSIX, 0, 1, true)).rejects.toMatchObject({ errno: 95 });
 });
 
 test("resets by command, by FLR and by the end of the client; nothing is left open", async () => {

@@ -175,36 +175,118 @@ test("power management keeps its state bits and clears PME status by 1", () => {
   expect(read(config, 0x44, 2)).toBe(0x0008);
 });
 
-test("whatever is written in whatever pieces, read-only bits keep their value and reset restores the rest", () => {
-  const config = new PciConfig({ ...AVF, pm: {}, pcie: {} });
-  const all = (): Uint8Array => {
-    const into = new Uint8Array(4096);
-    config.read(0, into);
-    return into;
-  };
-  const initial = all();
-  config.write(0, new Uint8Array(4096).fill(0xff));
-  const ones = all();
-  config.write(0, new Uint8Array(4096).fill(0));
-  const zeros = all();
-  fc.assert(
-    fc.property(fc.nat(0x140), fc.uint8Array({ minLength: 1, maxLength: 16 }), (offset, data) => {
+const EVERY: PciConfigSpec = {
+  ...AVF,
+  msix: undefined,
+  pcie: undefined,
+  romBytes: 65536,
+  capabilities: [
+    { kind: "msix", vectors: 5, table: { bar: 3, offset: 0 }, pba: { bar: 3, offset: 0x2000 } },
+    { kind: "vendor", data: Uint8Array.of(1, 2, 3), writable: Uint8Array.of(0xf0, 0, 0xff) },
+    { kind: "msi", vectors: 16, maskable: true },
+    { kind: "pm" },
+    { kind: "pcie" },
+  ],
+  extended: [
+    { kind: "vendor", id: 7, revision: 2, data: Uint8Array.of(9, 9), writable: Uint8Array.of(0, 0x0f) },
+    { kind: "dsn", serial: 0x1122334455667788n },
+  ],
+};
+
+test("capabilities stand in the chain in the order in which they are declared", () => {
+  const config = new PciConfig(EVERY);
+  const chain: number[] = [];
+  for (let at = read(config, 0x34, 1); at !== 0; at = read(config, at + 1, 1)) chain.push(read(config, at, 1));
+  expect(chain).toEqual([0x11, 0x09, 0x05, 0x01, 0x10]);
+  expect([read(config, 0x100, 4), read(config, 0x104, 4)]).toEqual([0x10c1000b, 0x00a20007]);
+  expect([read(config, 0x10c, 4), read(config, 0x110, 4)]).toEqual([0x00010003, 0x55667788]);
+  const placed = new PciConfig({ ...AVF, pcie: undefined, capabilities: [{ kind: "pm", at: 0xf0 }] });
+  expect([read(placed, 0x34, 1), read(placed, 0xf1, 1)]).toEqual([0xf0, 0x70]);
+});
+
+test.each([
+  [false, false],
+  [true, false],
+  [false, true],
+  [true, true],
+])("MSI with 64-bit addresses %s and masks %s", (address64, maskable) => {
+  const states: unknown[] = [];
+  const config = new PciConfig({
+    ...AVF,
+    capabilities: [{ kind: "msi", at: 0x40, vectors: 8, address64, maskable }],
+    onMsi: (state) => states.push(state),
+  });
+  const data = address64 ? 0x4c : 0x48;
+  expect(read(config, 0x42, 2)).toBe(0x06 | (address64 ? 0x80 : 0) | (maskable ? 0x100 : 0));
+  write(config, data, 2, 0xbeef);
+  expect(read(config, data, 2)).toBe(0xbeef);
+  write(config, 0x42, 2, 0x31);
+  expect([config.msiEnabled, config.msiVectors]).toEqual([true, 8]);
+  write(config, data + 4, 4, 0xffffffff);
+  expect(read(config, data + 4, 4)).toBe(maskable ? 0xff : 0);
+  expect(config.msiMask).toBe(maskable ? 0xff : 0);
+  config.msiPending = 0x42;
+  expect(read(config, data + 8, 4)).toBe(maskable ? 0x42 : 0);
+  expect(() => write(config, 0x42, 1, 0x41)).toThrow(expect.objectContaining({ errno: 22 }));
+  expect(() => write(config, 0x40, 4, 0x410000)).toThrow(expect.objectContaining({ errno: 22 }));
+  const enabled = { enabled: true, vectors: 8, mask: 0 };
+  expect(states).toEqual(maskable ? [enabled, { ...enabled, mask: 0xff }] : [enabled]);
+});
+
+test("the expansion ROM is sized and enabled; the interrupt status bit is the device's", () => {
+  const config = new PciConfig(EVERY);
+  write(config, 0x30, 4, 0xffffffff);
+  expect(read(config, 0x30, 4)).toBe(0xffff0001);
+  config.interruptStatus = true;
+  write(config, 6, 2, 0xffff);
+  expect(read(config, 6, 2)).toBe(0x18);
+  config.interruptStatus = false;
+  expect(read(config, 6, 2)).toBe(0x10);
+});
+
+test.each([
+  ["AVF, PM and PCI Express", { ...AVF, pm: {}, pcie: {} }],
+  ["every capability", EVERY],
+])(
+  "%s: whatever is written in whatever pieces, read-only bits keep their value and reset restores the rest",
+  (_name, spec) => {
+    const config = new PciConfig(spec);
+    const all = (): Uint8Array => {
+      const into = new Uint8Array(4096);
+      config.read(0, into);
+      return into;
+    };
+    const initial = all();
+    const writeAt = (offset: number, data: Uint8Array): void => {
       try {
         config.write(offset, data);
       } catch (error) {
-        // wholly in a header, or in read-only bytes of power management
-        if (![1, 95].includes((error as { errno: number }).errno)) throw error;
+        // wholly in a header, in read-only bytes of power management, or too many MSI vectors
+        if (![1, 22, 95].includes((error as { errno: number }).errno)) throw error;
       }
+    };
+    // which bits can be written at all: byte by byte, and the numbers of MSI vectors that are allowed
+    const writable = new Uint8Array(4096);
+    for (const value of [0xff, 0x41, 0x31, 0]) {
+      for (let at = 0; at < 4096; at++) writeAt(at, Uint8Array.of(value));
       all().forEach((byte, at) => {
-        const writable = (ones[at] as number) ^ (zeros[at] as number);
-        if ((byte & ~writable) !== ((initial[at] as number) & ~writable)) throw new Error(`byte ${at} is ${byte}`);
+        writable[at] = (writable[at] as number) | (byte ^ (initial[at] as number));
       });
-    }),
-    { numRuns: 300 },
-  );
-  config.reset();
-  expect(all()).toEqual(initial);
-});
+    }
+    fc.assert(
+      fc.property(fc.nat(0x140), fc.uint8Array({ minLength: 1, maxLength: 16 }), (offset, data) => {
+        writeAt(offset, data);
+        all().forEach((byte, at) => {
+          const fixed = ~(writable[at] as number);
+          if ((byte & fixed) !== ((initial[at] as number) & fixed)) throw new Error(`byte ${at} is ${byte}`);
+        });
+      }),
+      { numRuns: 300 },
+    );
+    config.reset();
+    expect(all()).toEqual(initial);
+  },
+);
 
 test("accesses outside the space are refused with EINVAL", () => {
   const config = new PciConfig(AVF);
@@ -241,6 +323,16 @@ test.each<[string, Partial<PciConfigSpec>]>([
   ["capabilities on top of each other", { pm: { at: 0x74 } }],
   ["a capability in the header", { pm: { at: 0x3c } }],
   ["an interrupt pin 5", { interruptPin: 5 }],
+  ["a ROM of 1000 bytes", { romBytes: 1000 }],
+  ["3 MSI vectors", { capabilities: [{ kind: "msi", vectors: 3 }] }],
+  ["power management twice", { pm: {}, capabilities: [{ kind: "pm" }] }],
+  ["more vendor-specific data than there is room", { capabilities: [{ kind: "vendor", data: new Uint8Array(180) }] }],
+  [
+    "a mask of another length",
+    { capabilities: [{ kind: "vendor", data: new Uint8Array(4), writable: new Uint8Array(3) }] },
+  ],
+  ["extended capabilities in 256 bytes", { bytes: 256, extended: [{ kind: "dsn", serial: 1n }] }],
+  ["a VSEC id of 17 bits", { extended: [{ kind: "vendor", id: 0x10000, data: new Uint8Array(1) }] }],
 ])("a declaration with %s is refused at once", (_name, wrong) => {
   expect(() => new PciConfig({ ...AVF, ...wrong })).toThrow(expect.objectContaining({ code: "VFU_ARGUMENT" }));
 });

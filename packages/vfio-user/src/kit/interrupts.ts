@@ -3,9 +3,10 @@
 // vectors, whether or not it writes the enable bit (the kernel's VFIO does that for its users). device.ts has one.
 
 import { closeFd, eventfdWrite } from "@emudev/linux";
+import { refusal } from "../errors.ts";
 import type { PciConfig } from "../pci/config.ts";
 import type { IrqSpec } from "../server/device.ts";
-import { IRQ_FLAG, PCI_IRQ } from "../wire/constants.ts";
+import { ERRNO, IRQ_FLAG, PCI_IRQ } from "../wire/constants.ts";
 import { Intx } from "./intx.ts";
 import { MsixTable } from "./msix-table.ts";
 
@@ -93,8 +94,10 @@ export class Interrupts {
     if (index === PCI_IRQ.INTX) this.#intx.mask(false);
   }
 
+  /** @throws a refusal (ENOTSUP) for messages, which have masks of their own. */
   mask(index: number, masked: boolean): void {
-    if (index === PCI_IRQ.INTX) this.#intx.mask(masked);
+    if (index !== PCI_IRQ.INTX) throw refusal(ERRNO.ENOTSUP, "MSI and MSI-X are masked in their capability and table");
+    this.#intx.mask(masked);
   }
 
   /** A client's test: what it bound is written, whatever is masked. */
