@@ -32,7 +32,10 @@ export function textLine(entry: Entry, paint: Paint = plain): string {
     message.note === null ? "" : paint(`[${message.note}]`, "dim"),
     fault === null ? "" : paint(`MALFORMED: ${fault}`, "red"),
   ];
-  return parts.filter((part) => part !== "").join(" ");
+  return parts
+    .filter((part) => part !== "")
+    .join(" ")
+    .trimEnd();
 }
 
 /** The decoded line of a message without when and where: what a capture has as its comment. */
