@@ -2,8 +2,8 @@
 // An NVMe disk at a vfio-user socket: `main.js SOCKET [--size 64M] [--file PATH]`. Ends in order at SIGINT and SIGTERM, and
 // then tells what it did. The device is device.ts; where the blocks are kept, store.ts and file-store.ts.
 import { parseArgs } from "node:util";
-import type { Log } from "@emudev/vfio-user";
-import { MAX_QUEUES, NvmeDevice } from "./device.ts";
+import { type Log, VfioUserError } from "@emudev/vfio-user";
+import { MAX_QUEUES, nvmeDevice } from "./device.ts";
 import { FileStore } from "./file-store.ts";
 import { MemoryStore } from "./store.ts";
 
@@ -29,7 +29,7 @@ function oneOf(text: string, what: string, allowed: (value: number) => boolean, 
   return value;
 }
 
-function start(args: string[]): void {
+async function start(args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -62,11 +62,11 @@ function start(args: string[]): void {
   const store = values.file === undefined ? new MemoryStore(size ?? 64 << 20) : new FileStore(values.file, size);
   if (store.bytes < blockBytes) throw new Error(`the disk has ${store.bytes} bytes, not even one block`);
 
-  const device = new NvmeDevice(path, { store, blockBytes, queues, serial: values.serial, log: logTo(values.verbose) });
-  device.server.start();
+  const device = nvmeDevice({ store, blockBytes, queues, serial: values.serial, log: logTo(values.verbose) });
+  await device.listen(path);
   console.log(`nvme: ${store.bytes / 2 ** 20} MiB at ${path}`);
   const end = async (): Promise<void> => {
-    await device.server.stop();
+    await device.close();
     await store.flush();
     store.close();
     const { reads, writes, flushes, bytesRead, bytesWritten, interrupts, errors, mediaErrors } = device.health;
@@ -83,8 +83,9 @@ function logTo(verbose: boolean): Log {
 }
 
 try {
-  start(process.argv.slice(2));
+  await start(process.argv.slice(2));
 } catch (error) {
-  console.error(`nvme: ${(error as Error).message}\n${USAGE}`);
-  process.exitCode = 2;
+  const usage = error instanceof VfioUserError ? "" : `\n${USAGE}`;
+  console.error(`nvme: ${(error as Error).message}${usage}`);
+  process.exitCode = usage === "" ? 1 : 2;
 }

@@ -4,7 +4,7 @@
 import { ftruncateSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { closeFd, eventfd, eventfdRead, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
 import { PCI_IRQ, PCI_REGION, VfioUserClient } from "@emudev/vfio-user";
-import { NvmeDevice, type NvmeOptions } from "../../src/nvme/device.ts";
+import { type NvmeDevice, type NvmeOptions, nvmeDevice } from "../../src/nvme/device.ts";
 import { MemoryStore } from "../../src/nvme/store.ts";
 
 const folder = `/tmp/emudev-nvme-${process.pid}`;
@@ -313,14 +313,15 @@ export async function withDisk(
 ): Promise<void> {
   const { memory, ...rest } = options;
   const store = options.store ?? new MemoryStore(8 << 20);
-  const device = new NvmeDevice(newPath(), { ...rest, store });
-  device.server.start();
-  const driver = await Driver.connect(device.server.sockAddr, memory);
+  const device = nvmeDevice({ ...rest, store });
+  const path = newPath();
+  await device.listen(path);
+  const driver = await Driver.connect(path, memory);
   try {
     await body(driver, device);
   } finally {
     driver.close();
-    await device.server.stop();
+    await device.close();
     store.close();
   }
 }

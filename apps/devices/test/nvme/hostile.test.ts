@@ -6,7 +6,7 @@ import { fdCount } from "@emudev/linux";
 import { SILENT } from "@emudev/vfio-user";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { NvmeDevice } from "../../src/nvme/device.ts";
+import { nvmeDevice } from "../../src/nvme/device.ts";
 import { MemoryStore } from "../../src/nvme/store.ts";
 import { Driver, IOVA, MEMORIES, MEMORY, newPath, PAGE, settled } from "./driver.ts";
 
@@ -45,12 +45,13 @@ test.each(MEMORIES)("whatever a guest does, the device goes on ($memory)", async
   const faults: string[] = [];
   const log = { ...SILENT, error: (line: string) => void faults.push(line) };
   const store = new MemoryStore(1 << 20);
-  const device = new NvmeDevice(newPath(), { store, log, queues: 2 });
-  device.server.start();
+  const device = nvmeDevice({ store, log, queues: 2 });
+  const path = newPath();
+  await device.listen(path);
   const before = fdCount();
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-      const driver = await Driver.connect(device.server.sockAddr, memory);
+      const driver = await Driver.connect(path, memory);
       await driver.enable();
       for (const id of [1, 2]) await driver.makeQueues(id, 16, 0);
       for (const one of steps) {
@@ -79,7 +80,7 @@ test.each(MEMORIES)("whatever a guest does, the device goes on ($memory)", async
     }),
     { numRuns: 30 },
   );
-  await device.server.stop();
+  await device.close();
   expect(faults).toEqual([]);
   expect(fdCount()).toBeLessThanOrEqual(before);
   expect(readFileSync("/proc/self/maps", "utf8")).not.toMatch(/memfd:driver|emudev-nvme-/);

@@ -304,7 +304,7 @@ test("what is written stays, over resets and clients", () =>
     driver.at(data, PAGE).set(pattern(PAGE, 7));
     await driver.writeBlocks(1, 40, 8, data);
     driver.client.close();
-    const other = await Driver.connect(device.server.sockAddr);
+    const other = await Driver.connect(device.server?.sockAddr ?? "");
     try {
       await other.enable();
       await other.makeQueues(1);

@@ -1,11 +1,12 @@
-// The client's memory as a device reaches it: by pread and pwrite on the file that a region came with, which needs no
-// mapping and cannot fault, whatever the client does to its file; or by DMA messages where it came without one. Addresses
-// are checked against the client's regions; nothing is reached while the driver has bus mastering off.
+// The client's memory as a device reaches it: mapped, where the region's file cannot shrink (mapping.ts), so that nothing the
+// client does to it makes an access fault; else by pread and pwrite on the file, or by DMA messages where the region came
+// without one. Addresses are checked against the client's regions; nothing is reached while the driver has bus mastering off.
 
 import { closeFd, LinuxError, pread, pwrite } from "@emudev/linux";
 import { refusal } from "../errors.ts";
 import type { DmaRegion } from "../server/device.ts";
 import { DMA_FLAG, ERRNO } from "../wire/constants.ts";
+import { mapWhereSafe, type RegionMapping } from "./mapping.ts";
 
 /** DMA messages (VfioUserServer has these). */
 export interface DmaMessages {
@@ -15,7 +16,7 @@ export interface DmaMessages {
 
 export class DmaMemory {
   /** Ascending; they do not overlap. */
-  #regions: DmaRegion[] = [];
+  #regions: Region[] = [];
   #messages: DmaMessages;
   #isMaster: () => boolean;
 
@@ -33,6 +34,11 @@ export class DmaMemory {
     const pieces = this.#find(iova, bytes, DMA_FLAG.READ);
     const into = new Uint8Array(bytes);
     await each(pieces, into, (region, at, part) => {
+      if (region.mapping !== null) {
+        const from = Number(at - region.iova);
+        part.set(region.mapping.bytes.subarray(from, from + part.length));
+        return undefined;
+      }
       const fetch = async (): Promise<void> => part.set(await this.#messages.dmaRead(at, part.length));
       if (region.fd < 0) return fetch();
       const count = orMessages(() => pread(region.fd, part, region.fileOffset + at - region.iova));
@@ -46,25 +52,42 @@ export class DmaMemory {
   /** Copies `data` into the client's memory; it must not change before this resolves. Otherwise as `read`. */
   async write(iova: bigint, data: Uint8Array): Promise<void> {
     await each(this.#find(iova, data.length, DMA_FLAG.WRITE), data, (region, at, part) => {
+      if (region.mapping !== null) {
+        region.mapping.bytes.set(part, Number(at - region.iova));
+        return undefined;
+      }
       if (region.fd < 0) return this.#messages.dmaWrite(at, part);
       const count = orMessages(() => pwrite(region.fd, part, region.fileOffset + at - region.iova));
       return count === null ? this.#messages.dmaWrite(at, part) : undefined;
     });
   }
 
+  /**
+   * The memory itself, for the turn in which it is asked for: the client may take it back in the next. Null where it is
+   * not mapped (then `read` and `write` may still reach it), not in one piece, or not to be reached at all.
+   */
+  view(iova: bigint, bytes: number, forWriting: boolean): Uint8Array | null {
+    const region = this.#isMaster() ? this.#regionOf(iova) : undefined;
+    if (region === undefined || region.mapping === null) return null;
+    const from = Number(iova - region.iova);
+    const isAllowed = (region.prot & (forWriting ? DMA_FLAG.WRITE : DMA_FLAG.READ)) !== 0;
+    if (!isAllowed || from + bytes > region.mapping.bytes.length) return null;
+    return region.mapping.bytes.subarray(from, from + bytes);
+  }
+
   /** Takes over the region's fd. */
   map(region: DmaRegion): void {
-    this.#regions.push(region);
+    this.#regions.push({ ...region, mapping: region.fd < 0 ? null : mapWhereSafe(region) });
     this.#regions.sort((a, b) => (a.iova < b.iova ? -1 : 1));
   }
 
   unmap(iova: bigint): void {
     const at = this.#regions.findIndex((region) => region.iova === iova);
-    for (const { fd } of at < 0 ? [] : this.#regions.splice(at, 1)) if (fd >= 0) closeFd(fd);
+    for (const region of at < 0 ? [] : this.#regions.splice(at, 1)) letGo(region);
   }
 
   unmapAll(): void {
-    for (const { fd } of this.#regions.splice(0)) if (fd >= 0) closeFd(fd);
+    for (const region of this.#regions.splice(0)) letGo(region);
   }
 
   /** What each of neighbouring regions has of an access. Everything is checked before the first byte is moved. */
@@ -86,12 +109,12 @@ export class DmaMemory {
     return pieces;
   }
 
-  #regionOf(at: bigint): DmaRegion | undefined {
+  #regionOf(at: bigint): Region | undefined {
     let low = 0;
     let high = this.#regions.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const { iova, size } = this.#regions[middle] as DmaRegion;
+      const { iova, size } = this.#regions[middle] as Region;
       if (iova + size <= at) low = middle + 1;
       else high = middle;
     }
@@ -100,8 +123,12 @@ export class DmaMemory {
   }
 }
 
+interface Region extends DmaRegion {
+  mapping: RegionMapping | null;
+}
+
 interface Piece {
-  region: DmaRegion;
+  region: Region;
   at: bigint;
   count: number;
 }
@@ -110,7 +137,7 @@ interface Piece {
 function each(
   pieces: readonly Piece[],
   bytes: Uint8Array,
-  act: (region: DmaRegion, at: bigint, part: Uint8Array) => Promise<void> | undefined,
+  act: (region: Region, at: bigint, part: Uint8Array) => Promise<void> | undefined,
 ): Promise<unknown> | undefined {
   const waits: Promise<void>[] = [];
   let done = 0;
@@ -120,6 +147,11 @@ function each(
     done += count;
   }
   return waits.length > 0 ? Promise.all(waits) : undefined;
+}
+
+function letGo({ mapping, fd }: Region): void {
+  mapping?.unmap();
+  if (fd >= 0) closeFd(fd);
 }
 
 /** Files of huge pages cannot be written by pwrite(2): null, and the client is asked. */
