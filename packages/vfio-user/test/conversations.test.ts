@@ -92,9 +92,11 @@ beforeAll(async () => {
   (await VfioUserClient.connect(server.sockAddr)).close();
   await until(() => device.calls.includes("disconnected"));
   held = holds();
+  conversations = server.stats.connections;
 });
 
 afterAll(async () => {
+  await forgotten(); // a soak that ran out of time leaves its last peer
   const client = await VfioUserClient.connect(server.sockAddr);
   expect((await client.getInfo()).numRegions).toBe(9);
   expect((await client.regionRead(0, 0, 4)).length).toBe(4);
@@ -136,6 +138,18 @@ test("a conversation says the same in whatever pieces it comes", async () => {
   await forgotten();
 });
 
+test("a stranger's fds are not kept, however long it takes to say VERSION", async () => {
+  const peer = new RawPeer(server.sockAddr);
+  conversations++;
+  await until(() => server.stats.connections >= conversations);
+  const before = fdCount();
+  await peer.send(VERSION.subarray(0, 20), Array(253).fill(box.get("memfd", -1)));
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(fdCount()).toBe(before);
+  peer.close();
+  await forgotten();
+});
+
 test("1,000 maps in one go, and the client is gone", async () => {
   for (const end of ["drain", "close"] as const) {
     const maps = Array.from({ length: 1000 }, (_, i) => ({ hex: hex(dmaMap(i, BigInt(i) << 12n)), fds: ["memfd"] }));
@@ -146,6 +160,7 @@ test("1,000 maps in one go, and the client is gone", async () => {
 
 test("a peer that never reads is dropped, and the device is somebody else's", async () => {
   const peer = new RawPeer(server.sockAddr);
+  conversations++;
   await peer.greet();
   const reads = message(1, 9, fields(0n, 0, 0x10000));
   const batch = concat(...Array.from({ length: 64 }, () => reads));
@@ -160,6 +175,7 @@ test("a peer that never reads is dropped, and the device is somebody else's", as
 
 test("a half-closed socket is an end like any other, and what was said before it is answered", async () => {
   const fd = unixConnect(server.sockAddr);
+  conversations++;
   const socket = new Socket({ fd });
   socket.end(concat(VERSION, message(1, 4, fields(16, 0, 0, 0))));
   const heard: Buffer[] = [];

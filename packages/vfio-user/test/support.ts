@@ -2,7 +2,7 @@
 // that a test can play any client or server. Everything is real: unix sockets, memfds, eventfds.
 
 import { mkdirSync } from "node:fs";
-import { closeFd, SocketMessenger, unixConnect, watch } from "@emudev/linux";
+import { closeFd, SocketMessenger, shutdownFd, unixConnect, watch } from "@emudev/linux";
 import {
   type ClientInfo,
   type Clock,
@@ -248,6 +248,11 @@ export class RawPeer {
 
   async greet(json: string | null = '{"capabilities":{"max_msg_fds":8}}\0', minor = 0): Promise<RawMessage> {
     return this.ask(1, versionBody(0, minor, json));
+  }
+
+  /** Ends the connection and keeps the fd. */
+  shutdown(): void {
+    shutdownFd(this.fd);
   }
 
   close(): void {

@@ -14,9 +14,11 @@ import type { RegionInfo } from "./types.ts";
 const REGION_INFO_ROOM = 1024;
 /** For 64 entries of either layout. */
 const IO_FDS_ROOM = 4096;
+/** Requests for one answer: a server whose answer grows each time would have us ask for ever. */
+const TRIES = 4;
 
 export async function queryRegionInfo(channel: ClientChannel, index: number): Promise<RegionInfo> {
-  for (let argsz = REGION_INFO_ROOM; ; ) {
+  for (let argsz = REGION_INFO_ROOM, tries = 1; ; tries++) {
     const { body, view, fds } = await request(
       channel,
       COMMAND.DEVICE_GET_REGION_INFO,
@@ -30,6 +32,7 @@ export async function queryRegionInfo(channel: ClientChannel, index: number): Pr
     // One fd belongs to the region. Older servers send one for each area.
     for (const fd of fds.splice(again || typeof areas === "string" ? 0 : 1)) closeFd(fd);
     if (again) {
+      if (tries === TRIES) throw malformed(COMMAND.DEVICE_GET_REGION_INFO, "it grows each time it is asked for");
       argsz = info.argsz;
       continue;
     }
@@ -40,7 +43,7 @@ export async function queryRegionInfo(channel: ClientChannel, index: number): Pr
 
 export async function queryRegionIoFds(channel: ClientChannel, index: number): Promise<IoFd[]> {
   const command = COMMAND.DEVICE_GET_REGION_IO_FDS;
-  for (let argsz = IO_FDS_ROOM; ; ) {
+  for (let argsz = IO_FDS_ROOM, tries = 1; ; tries++) {
     const { body, view, fds } = await request(
       channel,
       command,
@@ -51,6 +54,7 @@ export async function queryRegionIoFds(channel: ClientChannel, index: number): P
     const reply = regionIoFds.decode(view, 0, body.length);
     if (reply !== null && reply.argsz > argsz && reply.argsz <= regionIoFds.ARGSZ_MAX) {
       for (const fd of fds) closeFd(fd);
+      if (tries === TRIES) throw malformed(command, "it grows each time it is asked for");
       argsz = reply.argsz;
       continue;
     }

@@ -68,7 +68,7 @@ export class Session {
     this.#host = host;
     this.connection = new Connection(fd, {
       maxMessageSize: MAX_VERSION_MESSAGE_SIZE,
-      maxFds: MAX_MSG_FDS,
+      maxFds: 0, // VERSION takes none: strangers are not to use up this process's fd numbers
       onMessage: (message) => this.#onMessage(message),
       onClose: (reason) => this.#onClose(reason),
     });
@@ -115,6 +115,7 @@ export class Session {
       },
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
+    this.connection.maxFds = MAX_MSG_FDS;
     const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null, device.migration !== undefined);
     this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body, twinFd === null ? undefined : [twinFd]);
     if (twinFd !== null) closeFd(twinFd);

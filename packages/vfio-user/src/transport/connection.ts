@@ -102,6 +102,10 @@ export class Connection {
     this.#options.maxMessageSize = bytes;
   }
 
+  set maxFds(count: number) {
+    this.#options.maxFds = count;
+  }
+
   /**
    * Sends header and body in one message, with fds attached to its first byte. The body is copied, and fds that have
    * to wait are duplicated, so both stay the caller's. False when the connection is closed, or closes because the peer
