@@ -21,7 +21,7 @@ import {
 import { emuGetAttr, emuGetDbInfo, emuGetIrqInfo, emuGetQueueInfo, emuRegionMap, emuSetAttr } from "@emudev/emudev";
 import { closeFd, mapAnywhere, PROT } from "@emudev/linux";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
-import { eal, endEal, FakeBackend, Guest, makeRig, type Rig } from "./support/device-rig.ts";
+import { eal, endEal, FakeBackend, Guest, makeRig, RAM_BASE, type Rig } from "./support/device-rig.ts";
 import { type GuestDriver, macs, until } from "./support/guest-driver.ts";
 
 const LINUX_CAPS = 0x1abd80f9; // as Linux 6.1 asks
@@ -165,14 +165,18 @@ test("DPDK: one queue a message, transmit first, one half of a pair unused, link
   expect(emuGetQueueInfo(rig.dev.id, 3)).toBeNull();
 });
 
-test("the same over memory that only messages reach", async () => {
-  guest.close();
-  guest = await Guest.connect(rig.path, { withFd: false });
-  driver = guest.driver;
-  await guest.bindVectors(5);
-  await linuxUp(2);
-  expect(backend.take().filter((event) => event.startsWith("QUEUE_ENABLE"))).toHaveLength(4);
-});
+test.each([{ mode: "file" }, { mode: "message" }, { mode: "message", twinSocket: true }] as const)(
+  "the same over memory that is not mapped: %j",
+  async (options) => {
+    guest.close();
+    guest = await Guest.connect(rig.path, options);
+    expect(rig.device.memory.isMapped(RAM_BASE, 1)).toBe(false);
+    driver = guest.driver;
+    await guest.bindVectors(5);
+    await linuxUp(2);
+    expect(backend.take().filter((event) => event.startsWith("QUEUE_ENABLE"))).toHaveLength(4);
+  },
+);
 
 test("the link follows the backend: told when it changes, not when it repeats itself, down when it leaves", async () => {
   await linuxUp(1);

@@ -115,8 +115,9 @@ async function until(condition: () => boolean): Promise<void> {
 async function connectAndMap(): Promise<VfioUserClient> {
   const client = await VfioUserClient.connect(server.sockAddr);
   await client.dmaMap({ iova: 0n, size: 4096n, prot: 3 });
-  Atomics.store(arena.i32, BURST, 1);
+  // In this order: a reader that looked before the map would else begin its long burst with nothing in hand.
   await until(() => Atomics.load(arena.i32, HOLDING) === MEMORY);
+  Atomics.store(arena.i32, BURST, 1);
   return client;
 }
 

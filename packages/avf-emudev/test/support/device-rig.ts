@@ -14,7 +14,7 @@ import {
   eventChannelFree,
 } from "@emudev/emudev";
 import { closeFd, eventfd, eventfdRead, type Mapping, mapAnywhere, memfdCreate, PROT } from "@emudev/linux";
-import { type ClientOptions, PCI_IRQ, VfioUserClient } from "@emudev/vfio-user";
+import { type ClientOptions, type DmaMode, PCI_IRQ, VfioUserClient } from "@emudev/vfio-user";
 import type { AvfDevice } from "../../src/control/device.ts";
 import { drivers } from "../../src/index.ts";
 import { type Bus, GuestDriver, LAYOUT } from "./guest-driver.ts";
@@ -94,6 +94,11 @@ export class FakeBackend {
 export const RAM_BASE = 0x1_0000_0000n;
 const RAM_BYTES = 0x100000;
 
+export interface GuestOptions {
+  mode?: DmaMode;
+  twinSocket?: boolean;
+}
+
 /** A vfio-user client with memory, eventfds for its vectors, and the AVF's driver on top. */
 export class Guest {
   readonly client: VfioUserClient;
@@ -120,16 +125,17 @@ export class Guest {
     this.driver = new GuestDriver(this.bus, this.memory.subarray(0, LAYOUT.end), RAM_BASE);
   }
 
-  /** @param options withFd: the memory goes by fd (default), else by messages */
-  static async connect(path: string, { withFd = true }: { withFd?: boolean } = {}): Promise<Guest> {
+  /** @param options how the device reaches the memory, and whether its messages have a socket of their own */
+  static async connect(path: string, { mode = "map", twinSocket = false }: GuestOptions = {}): Promise<Guest> {
     let guest: Guest | null = null;
     const at = (iova: bigint) => Number(iova - RAM_BASE);
     const handlers: ClientOptions = {
+      twinSocket,
       onDmaRead: (iova: bigint, bytes: number) => guest!.memory.slice(at(iova), at(iova) + bytes),
       onDmaWrite: (iova: bigint, data: Uint8Array) => guest!.memory.set(data, at(iova)),
     };
     guest = new Guest(await VfioUserClient.connect(path, handlers));
-    const fd = withFd ? { fd: guest.#fd } : {};
+    const fd = mode === "message" ? {} : { fd: guest.#fd, mode };
     await guest.client.dmaMap({ iova: RAM_BASE, size: BigInt(RAM_BYTES), prot: PROT.READ | PROT.WRITE, ...fd });
     return guest;
   }
