@@ -115,9 +115,11 @@ async function until(condition: () => boolean): Promise<void> {
 async function connectAndMap(): Promise<VfioUserClient> {
   const client = await VfioUserClient.connect(server.sockAddr);
   await client.dmaMap({ iova: 0n, size: 4096n, prot: 3 });
-  // In this order: a reader that looked before the map would else begin its long burst with nothing in hand.
+  // First it has seen the map, then it says so again: that is from within the long burst, for it looks at BURST next.
   await until(() => Atomics.load(arena.i32, HOLDING) === MEMORY);
   Atomics.store(arena.i32, BURST, 1);
+  Atomics.store(arena.i32, HOLDING, 0);
+  await until(() => Atomics.load(arena.i32, HOLDING) === MEMORY);
   return client;
 }
 
