@@ -1,8 +1,9 @@
 // What the guest transmits becomes what the port receives: the hot loop over one transmit queue of the guest. The tail is
 // loaded once and mbufs are taken in bulk. Plain packets (one data descriptor, no offload) are copied in guest-tx-plain.ts
 // or, where they are long or in another memory region, here; all others are guest-packet.ts's. Descriptors are completed at
-// the end of the burst, behind one barrier: the guest then owns them again.
-import { MBUF_DATA_LEN, MBUF_HEADROOM, MBUF_PKT_LEN, MBUF_PORT, MBUF_SIZE } from "../../shm/src/layout/mbuf";
+// the end of the burst, behind one barrier: the guest then owns them again. A packet that is lent lies in the guest's memory
+// until the next burst, which completes its descriptors.
+import { MBUF_BUF, MBUF_DATA_LEN, MBUF_DATA_OFF, MBUF_HEADROOM, MBUF_PKT_LEN, MBUF_PORT, MBUF_SIZE } from "../../shm/src/layout/mbuf";
 import { TX_BUF_SIZE_MASK, TX_BUF_SIZE_SHIFT, TX_DTYPE_DONE } from "../../avf/src/layout/tx-desc";
 import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
 import { allocBulk, data } from "../../shm/assembly/mbuf";
@@ -35,7 +36,7 @@ import {
   GTX_TSO_LEFT,
   POSITION_SKIP,
 } from "../src/layout/guest-queue";
-import { RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
+import { RXQ_LEND, RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
 import { count, MAC_MASK } from "./count";
 import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO } from "./guest-packet";
 import { PLAIN, PLAIN_MASK, plainBytes, plainGroups, takePlain } from "./guest-tx-plain";
@@ -53,7 +54,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const size = load<u32>(gq, GQ_SIZE);
   const first = load<u32>(gq, GQ_HEAD);
   const durable = load<u32>(gq, GTX_POSITION);
-  if (durable) giveBack(gq, durable, size);
+  if (load<u32>(gq, GTX_DONE) != first) giveBack(gq, durable, size);
   const tail = atomic.load<u32>(load<u32>(gq, GQ_DOORBELL));
   if (tail >= size) {
     count(gq, GQ_BAD_TAIL, 1);
@@ -90,6 +91,8 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const ring = avail && done < held && !starved ? ringAt(gq, table, size << 4) : 0;
   const room = min<u32>(load<u32>(q, RXQ_ROOM), FRAME_MAX);
   const port = <u16>load<u32>(q, RXQ_PORT);
+  const lend = load<u32>(q, RXQ_LEND);
+  let later = durable; // not 0: the next burst completes this one's descriptors
   let head = first;
   if (ring) {
     let skipping = load<u32>(gq, GTX_SKIP) != 0;
@@ -115,12 +118,18 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
         if (run - FRAME_MIN <= room - FRAME_MIN) {
           const from = xlat(table, load<u64>(desc), run, MEM_PROT_READ);
           if (from > <u32>MEM_INDIRECT) {
-            copy(mbuf + FIRST_BYTE, from, run);
+            if (lend && run > COPY_INLINE_MAX) {
+              store<u32>(mbuf, from, MBUF_BUF);
+              store<u16>(mbuf, 0, MBUF_DATA_OFF);
+              later = 1;
+            } else {
+              copy(mbuf + FIRST_BYTE, from, run);
+            }
             store<u16>(mbuf, <u16>run, MBUF_DATA_LEN);
             store<u32>(mbuf, run, MBUF_PKT_LEN);
             store<u16>(mbuf, port, MBUF_PORT);
             bytes += run;
-            groups += groupAt(mbuf + FIRST_BYTE);
+            groups += group(mbuf);
             done++;
             avail--;
             if (++head == size) head = 0;
@@ -159,7 +168,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
         break;
       }
     }
-    if (durable) store<u32>(gq, head, GQ_HEAD);
+    if (later) store<u32>(gq, head, GQ_HEAD);
     else if (head != first) {
       complete(gq, ring, first, head, size);
       const dirty = load<u32>(table, MEM_TABLE_DIRTY);
@@ -202,6 +211,7 @@ function ringAt(gq: u32, table: u32, bytes: u32): u32 {
 @inline
 function complete(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
   store<u32>(gq, to, GQ_HEAD);
+  store<u32>(gq, to, GTX_DONE);
   atomic.add<u32>(gq, 1, GQ_FENCE);
   for (let at = from; at != to; ) {
     store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
@@ -211,8 +221,8 @@ function complete(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
 }
 
 /**
- * For a position that outlives this process: gives back what the last burst took, whose packets were handed on since. Who comes
- * after a crash takes up at the position, and sends again what was not given back.
+ * Gives back what the last burst took, whose packets were handed on since. With a position that outlives this process, who
+ * comes after a crash takes up there, and sends again what was not given back.
  */
 function giveBack(gq: u32, position: u32, size: u32): void {
   const from = load<u32>(gq, GTX_DONE);
@@ -223,14 +233,16 @@ function giveBack(gq: u32, position: u32, size: u32): void {
   const ring = ringAt(gq, table, size << 4);
   if (ring == 0) return;
   const word = to | (!unsent && load<u32>(gq, GTX_SKIP) ? POSITION_SKIP : 0);
-  store<u32>(position, word, QPOS_NEXT);
+  if (position) store<u32>(position, word, QPOS_NEXT);
   atomic.add<u32>(gq, 1, GQ_FENCE);
   for (let at = from; at != to; ) {
     store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
     if (++at == size) at = 0;
   }
-  atomic.add<u32>(gq, 1, GQ_FENCE);
-  store<u32>(position, word, QPOS_DONE);
+  if (position) {
+    atomic.add<u32>(gq, 1, GQ_FENCE);
+    store<u32>(position, word, QPOS_DONE);
+  }
   store<u32>(gq, to, GTX_DONE);
   const dirty = load<u32>(table, MEM_TABLE_DIRTY);
   if (dirty) markDirtyRing(dirty, ring, from, to, size, 4);

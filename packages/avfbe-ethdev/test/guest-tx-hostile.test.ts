@@ -12,9 +12,11 @@ import {
   GTX_BAD_TSO,
   GTX_BAD_TYPE,
   GTX_CHECKSUM,
+  GTX_DONE,
   GTX_NO_EOP,
   GTX_TSO,
 } from "../src/layout/guest-queue.ts";
+import { RXQ_LEND } from "../src/layout/port-queue.ts";
 import { makeFrame } from "./model/frames.ts";
 import { type Counter, type Desc, runTxRing } from "./model/tx-ring.ts";
 import { arena, Bench, hex } from "./support/bench-queues.ts";
@@ -102,72 +104,81 @@ const edgeItem = fc
   .constantFrom(0, 1, 13, 14, 15, 60, 9723, 9724, 9725, 16_383)
   .map((length): Desc[] => [{ address: GUEST_BASE + BigInt(AREA), word: dataWord({ length, cmd: 3 }) }]);
 
-test("kernel and model agree on any ring", async () => {
-  const seen: Record<string, number> = { packets: 0 };
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(
-        fc.oneof(
-          { weight: 6, arbitrary: frameItem },
-          { weight: 1, arbitrary: noiseItem },
-          { weight: 1, arbitrary: endlessItem },
-          { weight: 1, arbitrary: edgeItem },
+test.each([
+  ["copied", 0],
+  ["lent", 1],
+])(
+  "kernel and model agree on any ring, packets %s",
+  async (_, lend) => {
+    const seen: Record<string, number> = { packets: 0 };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.oneof(
+            { weight: 6, arbitrary: frameItem },
+            { weight: 1, arbitrary: noiseItem },
+            { weight: 1, arbitrary: endlessItem },
+            { weight: 1, arbitrary: edgeItem },
+          ),
+          { minLength: 1, maxLength: 24 },
         ),
-        { minLength: 1, maxLength: 24 },
+        fc.integer({ min: 1, max: 64 }),
+        fc.nat(SIZE - 1),
+        async (items, burst, start) => {
+          const bench = await Bench.make(pool, { bytes: 1 << 20 });
+          benches.push(bench);
+          const { guest } = bench;
+          const ring = await TxRing.make(bench, SIZE);
+          arena.u32[(bench.rxq() + RXQ_LEND) >>> 2] = lend;
+          FRAMES.forEach(({ bytes }, i) => {
+            guest.view(GUEST_BASE + BigInt(AREA) + PLACE[i]!, bytes.length).set(bytes);
+          });
+          const descs = items.flat().slice(0, SIZE - 1);
+          bench.queues.tx[0]!.put(GQ_HEAD, start);
+          bench.queues.tx[0]!.put(GTX_DONE, start);
+          ring.next = start;
+          for (const { address, word } of descs) ring.put(address, word);
+          ring.kick();
+          const memory = guest.view(GUEST_BASE, guest.bytes).slice();
+          const read = (address: bigint, length: number): Uint8Array | null => {
+            const at = address - GUEST_BASE;
+            return at >= 0n && at + BigInt(length) <= BigInt(guest.bytes)
+              ? memory.subarray(Number(at), Number(at) + length)
+              : null;
+          };
+          const expected = runTxRing(descs, read);
+
+          const packets: Uint8Array[] = [];
+          for (let idle = 0, head = -1; idle < 2; ) {
+            const got = bench.receive(burst);
+            packets.push(...got);
+            const now = bench.queues.tx[0]!.get(GQ_HEAD);
+            idle = got.length === 0 && now === head ? idle + 1 : 0;
+            head = now;
+          }
+          expect(hex(packets)).toEqual(hex(expected.packets));
+          const state = bench.queues.tx[0]!.off;
+          const counted = Object.fromEntries(
+            Object.entries(COUNTERS).map(([name, field]) => [name, arena.counter(state + field)]),
+          );
+          expect(counted).toEqual(expected.counters);
+          seen.packets! += packets.length;
+          for (const [name, times] of Object.entries(counted)) seen[name] = (seen[name] ?? 0) + times;
+          expect(bench.queues.tx[0]!.get(GQ_HEAD)).toBe((start + expected.consumed) % SIZE);
+
+          const base = Number(ring.base - GUEST_BASE);
+          for (let i = 0; i < expected.consumed; i++) {
+            const at = base + 16 * ((start + i) % SIZE) + 8;
+            memory.set([15, 0, 0, 0, 0, 0, 0, 0], at);
+          }
+          expect(Buffer.compare(guest.view(GUEST_BASE, guest.bytes), memory)).toBe(0);
+          expect(pool.availCount()).toBe(pool.size);
+          await benches.pop()!.close();
+        },
       ),
-      fc.integer({ min: 1, max: 64 }),
-      fc.nat(SIZE - 1),
-      async (items, burst, start) => {
-        const bench = await Bench.make(pool, { bytes: 1 << 20 });
-        benches.push(bench);
-        const { guest } = bench;
-        const ring = await TxRing.make(bench, SIZE);
-        FRAMES.forEach(({ bytes }, i) => {
-          guest.view(GUEST_BASE + BigInt(AREA) + PLACE[i]!, bytes.length).set(bytes);
-        });
-        const descs = items.flat().slice(0, SIZE - 1);
-        bench.queues.tx[0]!.put(GQ_HEAD, start);
-        ring.next = start;
-        for (const { address, word } of descs) ring.put(address, word);
-        ring.kick();
-        const memory = guest.view(GUEST_BASE, guest.bytes).slice();
-        const read = (address: bigint, length: number): Uint8Array | null => {
-          const at = address - GUEST_BASE;
-          return at >= 0n && at + BigInt(length) <= BigInt(guest.bytes)
-            ? memory.subarray(Number(at), Number(at) + length)
-            : null;
-        };
-        const expected = runTxRing(descs, read);
-
-        const packets: Uint8Array[] = [];
-        for (let idle = 0, head = -1; idle < 2; ) {
-          const got = bench.receive(burst);
-          packets.push(...got);
-          const now = bench.queues.tx[0]!.get(GQ_HEAD);
-          idle = got.length === 0 && now === head ? idle + 1 : 0;
-          head = now;
-        }
-        expect(hex(packets)).toEqual(hex(expected.packets));
-        const state = bench.queues.tx[0]!.off;
-        const counted = Object.fromEntries(
-          Object.entries(COUNTERS).map(([name, field]) => [name, arena.counter(state + field)]),
-        );
-        expect(counted).toEqual(expected.counters);
-        seen.packets! += packets.length;
-        for (const [name, times] of Object.entries(counted)) seen[name] = (seen[name] ?? 0) + times;
-        expect(bench.queues.tx[0]!.get(GQ_HEAD)).toBe((start + expected.consumed) % SIZE);
-
-        const base = Number(ring.base - GUEST_BASE);
-        for (let i = 0; i < expected.consumed; i++) {
-          const at = base + 16 * ((start + i) % SIZE) + 8;
-          memory.set([15, 0, 0, 0, 0, 0, 0, 0], at);
-        }
-        expect(Buffer.compare(guest.view(GUEST_BASE, guest.bytes), memory)).toBe(0);
-        expect(pool.availCount()).toBe(pool.size);
-        await benches.pop()!.close();
-      },
-    ),
-    { numRuns: 100 },
-  );
-  for (const [what, times] of Object.entries(seen)) expect([what, times > 0]).toEqual([what, true]);
-}, 60_000);
+      { numRuns: 100 },
+    );
+    for (const [what, times] of Object.entries(seen)) expect([what, times > 0]).toEqual([what, true]);
+  },
+  60_000,
+);

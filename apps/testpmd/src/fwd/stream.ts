@@ -61,6 +61,8 @@ export class Stream {
     this.#trace = new Trace(env.arena, task.trace);
     this.#burstWord = (task.block + FWD_BURST) >>> 2;
     this.#verboseWord = (task.block + FWD_VERBOSE) >>> 2;
+    // Mode io leaves packets alone and is done with them in the same turn.
+    rx.lend?.(task.mode === "io" && tx.immediate === true);
     this.#recordWord = (task.block + FWD_RECORD_BURSTS) >>> 2;
     this.#retryWord = (task.block + FWD_RETRY) >>> 2;
   }

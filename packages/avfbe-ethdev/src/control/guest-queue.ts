@@ -138,7 +138,7 @@ export class GuestQueue {
     const durable = this.get(this.#positionField) !== 0;
     const tso = durable && this.unfinished; // sent again from its beginning
     const head = index ?? this.get(tso ? GTX_TSO_DESC : GQ_HEAD);
-    if (durable && this.kind === "tx" && this.#ring !== null && index === undefined) {
+    if (this.kind === "tx" && this.#ring !== null && index === undefined) {
       completeTx(this.#ring, this.get(GTX_DONE), head);
       this.put(GTX_DONE, head);
     }
@@ -183,6 +183,7 @@ export class GuestQueue {
     this.#context.arena.u64[(this.off + GQ_BASE) >>> 3] = base;
     this.put(GQ_SIZE, size);
     this.put(GQ_HEAD, 0);
+    if (this.kind === "tx") this.put(GTX_DONE, 0);
     this.put(GQ_WANT_BOUNCE, 0);
   }
 

@@ -5,7 +5,7 @@ import type { LcoreEnv } from "@emudev/eal/data";
 import { fireVector, pollHeld } from "@emudev/emudev/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
 import { GQ_VECTOR, GTX_BYTES } from "../layout/guest-queue.ts";
-import { RXQ_FIRE, RXQ_GUESTS, RXQ_POLLED, TXQ_FIRE, TXQ_GUEST } from "../layout/port-queue.ts";
+import { RXQ_FIRE, RXQ_GUESTS, RXQ_LEND, RXQ_POLLED, TXQ_FIRE, TXQ_GUEST } from "../layout/port-queue.ts";
 import { avfbeKernels } from "./kernels.ts";
 
 /** A receive queue of the port: what one or more transmit queues of the guest send. */
@@ -16,6 +16,7 @@ export function openRxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
   const guests = u32[(off + RXQ_GUESTS) >>> 2]!;
   const fireWord = (off + RXQ_FIRE) >>> 2;
   const polledWord = (off + RXQ_POLLED) >>> 2;
+  u32[(off + RXQ_LEND) >>> 2] = 0;
   const fireAll = (): void => {
     for (let left = u32[fireWord]!; left !== 0; left &= left - 1) {
       const guest = 31 - Math.clz32(left & -left);
@@ -29,6 +30,9 @@ export function openRxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
       return received;
     },
     announced: () => u32[polledWord] === 0,
+    lend(on) {
+      u32[(off + RXQ_LEND) >>> 2] = on ? 1 : 0;
+    },
   };
 }
 
@@ -40,6 +44,7 @@ export function openTxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
   const guestWord = (off + TXQ_GUEST) >>> 2;
   const fireWord = (off + TXQ_FIRE) >>> 2;
   return {
+    immediate: true,
     burst(pktsOff, n) {
       const sent = avfbe_tx_burst(off, pktsOff, n, index);
       if (u32[fireWord] !== 0) fireVector(env, u32[fireWord]!);

@@ -48,7 +48,8 @@ export const GTX_TSO_IP_ID = 212; // u32 IPv4 identification of the next segment
 export const GTX_TSO_DESC = 216; // u32 first descriptor of the packet
 // Where the queue stands, for a provider that keeps it beyond this process (emudev's layout/position.ts)
 export const GTX_POSITION = 220; // u32 arena offset of the words, by the main thread; 0 = descriptors are given back at once
-export const GTX_DONE = 224; // u32 first descriptor that was taken and is not given back; = GQ_HEAD without GTX_POSITION
+export const GTX_DONE = 224; // u32 first descriptor that was taken and is not given back, which waits for the next burst where
+// a position is kept or a packet was lent; else = GQ_HEAD
 export const GTX_DRAIN = 228; // u32, by the main thread: 1 = nothing new is taken, what is begun is finished
 export const GTX_TSO_TEMPLATE = 256; // TSO_HEADERS_MAX bytes: the headers as the guest wrote them
 export const TSO_HEADERS_MAX = 256;

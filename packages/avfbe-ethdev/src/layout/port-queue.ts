@@ -11,6 +11,7 @@ export const RXQ_ROOM = 80; // u32 bytes of data that one mbuf of it takes, writ
 export const RXQ_PORT = 84; // u32 port id, written by the main thread
 export const RXQ_GUESTS = 88; // u32 arena offset of the array of GTX_BYTES, written by the main thread
 export const RXQ_POLLED = 92; // u32, written by the main thread: bit i = the doorbell of transmit queue i makes no event
+export const RXQ_LEND = 96; // u32: 1 = long packets are lent, not copied: whoever receives is done with them before the next burst
 
 export const TXQ_BYTES = 128;
 export const TXQ_GUEST = 64; // u32 atomic, written by the main thread: the guest's receive queue, 0 = none

@@ -13,10 +13,17 @@ export interface RxQueue {
   burst(pktsOff: number, n: number): number;
   /** Whether whatever comes next is announced by a wake-up of the lcores, so that they may wait; without it: no. */
   announced?(): boolean;
+  /**
+   * Whether packets may be lent: their data stays where the sender has it, may not be written to, and is gone at the next
+   * burst. Only for a caller that is done with a burst before it asks for the next one. Off at first.
+   */
+  lend?(on: boolean): void;
 }
 
 /** A transmit queue as its lcore sees it. */
 export interface TxQueue {
+  /** What a burst accepts is copied, or written, before it returns: the packets may be lent ones. */
+  readonly immediate?: boolean;
   /**
    * Gives up to `n` packets to the driver, which owns the first of them, as many as it returns; the rest stays the caller's.
    * @param pktsOff arena offset of an array of n u32, the mbufs' offsets
