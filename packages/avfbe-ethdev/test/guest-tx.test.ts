@@ -1,5 +1,5 @@
 // What the guest transmits, by the kernel: plain packets, chains, offloads and segmentation, each against the models.
-import { Mempool, mbufBytes, mbufFree, mbufSegments } from "@emudev/shm";
+import { MBUF_SIZE, Mempool, mbufBytes, mbufFree, mbufSegments } from "@emudev/shm";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import {
@@ -14,6 +14,7 @@ import {
   GTX_PACKETS,
   GTX_TSO,
 } from "../src/layout/guest-queue.ts";
+import { RXQ_LEND } from "../src/layout/port-queue.ts";
 import { finished, makeFrame, segmentsOf, tagged } from "./model/frames.ts";
 import { arena, Bench, hex, LCORE, PORT } from "./support/bench-queues.ts";
 import { dataWord, TxRing, tsoWord } from "./support/rings.ts";
@@ -334,4 +335,39 @@ test("DUMMY packets are completed and go nowhere", async () => {
   ring.kick();
   expect(bench.receive(8)).toEqual([]);
   expect(ring.words()[0]).toBe(0xfn);
+});
+
+test("lent packets lie in the guest's memory, and their descriptors are completed by the next burst", async () => {
+  const bench = await make();
+  const ring = await TxRing.make(bench, 64);
+  arena.u32[(bench.rxq() + RXQ_LEND) >>> 2] = 1;
+  const frames = [bytes(1514), bytes(60), bytes(1000, 9)];
+  for (const frame of frames) ring.send(frame);
+  ring.kick();
+  const mbufs = bench.receiveMbufs(32);
+  expect(hex(mbufs.map((mbuf) => mbufBytes(arena, mbuf)))).toEqual(hex(frames));
+  const inMbuf = mbufs.map((mbuf) => arena.u32[mbuf >>> 2]! - mbuf === MBUF_SIZE);
+  expect(inMbuf).toEqual([false, true, false]);
+  expect(ring.words().filter((word) => (word & 0xfn) === 0xfn)).toHaveLength(0);
+  for (const mbuf of mbufs) mbufFree(arena, LCORE, mbuf);
+  expect(bench.receive(32)).toEqual([]);
+  expect(ring.words().filter((word) => (word & 0xfn) === 0xfn)).toHaveLength(3);
+  // Nothing of the guest's memory is left in the mbufs.
+  arena.u32[(bench.rxq() + RXQ_LEND) >>> 2] = 0;
+  for (const frame of frames) ring.send(frame);
+  ring.kick();
+  const copied = bench.receiveMbufs(32);
+  expect(copied.every((mbuf) => arena.u32[mbuf >>> 2]! - mbuf === MBUF_SIZE)).toBe(true);
+  for (const mbuf of copied) mbufFree(arena, LCORE, mbuf);
+});
+
+test("a queue that is let go of with packets lent gives their descriptors back", async () => {
+  const bench = await make();
+  const ring = await TxRing.make(bench, 64);
+  arena.u32[(bench.rxq() + RXQ_LEND) >>> 2] = 1;
+  for (let i = 0; i < 5; i++) ring.send(bytes(1514, i));
+  ring.kick();
+  for (const mbuf of bench.receiveMbufs(32)) mbufFree(arena, LCORE, mbuf);
+  await bench.queues.disable(1);
+  expect(ring.words().filter((word) => (word & 0xfn) === 0xfn)).toHaveLength(5);
 });
