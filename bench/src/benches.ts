@@ -8,6 +8,7 @@ import { ringBenches } from "./micro/ring.ts";
 import { twoThreadsBench } from "./micro/two-threads.ts";
 import { pathBench } from "./path.ts";
 import { peersBench } from "./peers/bench.ts";
+import { transportBench } from "./transport/bench.ts";
 
 export interface BenchEntry {
   name: string;
@@ -23,6 +24,7 @@ export const benches: readonly BenchEntry[] = [
   ...mempoolBenches,
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+  { name: "transport", run: (_arena, effort) => transportBench("transport", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
   { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },
 ];

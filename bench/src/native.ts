@@ -47,6 +47,22 @@ export function loadNative(name: string): Native | null {
   };
 }
 
+/**
+ * Compiles c/<name>.c as a program of its own.
+ * @returns its path
+ * @throws Error with gcc's output when the source does not compile
+ */
+export function compileProgram(name: string): string {
+  const target = `${BUILT}${name}`;
+  mkdirSync(BUILT, { recursive: true });
+  const source = `${SOURCES}${name}.c`;
+  if (existsSync(target) && statSync(source).mtimeMs < statSync(target).mtimeMs) return target;
+  const args = [...FLAGS.filter((flag) => flag !== "-fPIC" && flag !== "-shared"), source, "-o", target];
+  const done = spawnSync("gcc", args, { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(`gcc ${args.join(" ")} failed:\n${done.stderr}`);
+  return target;
+}
+
 function writeIfChanged(path: string, text: string): void {
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
 }

@@ -40,11 +40,15 @@ export const shutdown = bind<(fd: number, how: number) => number>("int shutdown(
 export const getsockopt = bind<(fd: number, level: number, name: number, value: Pointer, bytes: Pointer) => number>(
   "int getsockopt(int, int, int, void *, void *)",
 );
-export const sendmsg = bind<(fd: number, message: Pointer, flags: number) => number>(
-  "intptr_t sendmsg(int, void *, int)",
+export const sendmsg = bind<(fd: number, message: number, flags: number) => number>(
+  "intptr_t sendmsg(int, intptr_t, int)",
 );
-export const recvmsg = bind<(fd: number, message: Pointer, flags: number) => number>(
-  "intptr_t recvmsg(int, void *, int)",
+export const recvmsg = bind<(fd: number, message: number, flags: number) => number>(
+  "intptr_t recvmsg(int, intptr_t, int)",
+);
+/** By address, which costs less than a view, as do the two above. */
+export const send = bind<(fd: number, from: number, bytes: number, flags: number) => number>(
+  "intptr_t send(int, intptr_t, size_t, int)",
 );
 export const read = bind<(fd: number, into: Pointer, bytes: number) => number>("intptr_t read(int, void *, size_t)");
 /** null in a libc that has not got it. */

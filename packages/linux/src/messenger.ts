@@ -4,7 +4,7 @@
 // sees the fds with the first byte they were sent with. The message header is laid out once a thread, in one buffer that
 // all messengers use: a call reads and writes it only until it returns.
 import { ERRNO, LinuxError } from "./errors.ts";
-import { address, errno, recvmsg, sendmsg } from "./libc.ts";
+import { address, errno, recvmsg, send, sendmsg } from "./libc.ts";
 
 /** The most fds that one message can carry (SCM_MAX_FD of linux/include/net/scm.h). */
 export const SCM_MAX_FD = 253;
@@ -30,8 +30,9 @@ const CMSG_HEADER = 16;
 
 const header = new Uint8Array(CONTROL + CMSG_HEADER + 4 * SCM_MAX_FD + 4);
 const words = new DataView(header.buffer);
-const control = address(header) + CONTROL;
-setWord(MSG_IOV, address(header) + IOV);
+const base = address(header);
+const control = base + CONTROL;
+setWord(MSG_IOV, base + IOV);
 setWord(MSG_IOVLEN, 1);
 
 /** Reads and writes one socket; not shared between threads. Closing the fd is the caller's. */
@@ -41,8 +42,8 @@ export class SocketMessenger {
   #truncated = false;
   readonly #fd: number;
   readonly #maxFds: number;
-  #view: Uint8Array | null = null;
-  #viewAddress = 0;
+  readonly #into = new Aim("recvmsg");
+  readonly #from = new Aim("sendmsg");
 
   /** @param maxFds the most fds one `recv` takes; the kernel closes any more and `truncated` says so */
   constructor(fd: number, maxFds: number = SCM_MAX_FD) {
@@ -65,12 +66,13 @@ export class SocketMessenger {
     this.#truncated = false;
     if (length === 0)
       throw new LinuxError(ERRNO.EINVAL, "recvmsg", this.#fd, "asked for 0 bytes, which reads as an end");
-    this.#aim(into, offset, length, "recvmsg");
+    setWord(IOV, this.#into.at(this.#fd, into, offset, length));
+    setWord(IOV + 8, length);
     setWord(MSG_CONTROL, this.#maxFds === 0 ? 0 : control);
     setWord(MSG_CONTROLLEN, this.#maxFds === 0 ? 0 : CMSG_HEADER + 4 * this.#maxFds);
     words.setInt32(MSG_FLAGS, 0, true);
     for (;;) {
-      const count = recvmsg(this.#fd, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+      const count = recvmsg(this.#fd, base, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
       if (count >= 0) {
         this.#takeControl();
         return count;
@@ -94,38 +96,16 @@ export class SocketMessenger {
       throw new LinuxError(ERRNO.EINVAL, "sendmsg", this.#fd, hint);
     }
     if (length === 0) return 0;
-    this.#aim(from, offset, length, "sendmsg");
-    this.#putControl(fds, count);
+    const at = this.#from.at(this.#fd, from, offset, length);
+    if (fds !== undefined && count > 0) putMessage(at, length, fds);
     for (;;) {
-      const sent = sendmsg(this.#fd, header, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+      const sent = count > 0 ? sendmsg(this.#fd, base, flags) : send(this.#fd, at, length, flags);
       if (sent >= 0) return sent;
       const error = errno();
       if (error === ERRNO.EAGAIN) return -1;
       if (error !== ERRNO.EINTR) throw new LinuxError(error, "sendmsg", this.#fd);
     }
-  }
-
-  #aim(view: Uint8Array, offset: number, length: number, syscall: string): void {
-    if (!(offset >= 0 && length >= 0 && offset + length <= view.length)) {
-      const hint = `bytes ${offset}..${offset + length} of a buffer of ${view.length}`;
-      throw new LinuxError(ERRNO.EFAULT, syscall, this.#fd, hint);
-    }
-    if (this.#view !== view) {
-      this.#view = view;
-      this.#viewAddress = address(view);
-    }
-    setWord(IOV, this.#viewAddress + offset);
-    setWord(IOV + 8, length);
-  }
-
-  #putControl(fds: readonly number[] | undefined, count: number): void {
-    setWord(MSG_CONTROL, count === 0 ? 0 : control);
-    setWord(MSG_CONTROLLEN, count === 0 ? 0 : CMSG_HEADER + 4 * count);
-    if (fds === undefined || count === 0) return;
-    setWord(CONTROL, CMSG_HEADER + 4 * count);
-    words.setInt32(CONTROL + 8, SOL_SOCKET, true);
-    words.setInt32(CONTROL + 12, SCM_RIGHTS, true);
-    for (let i = 0; i < count; i++) words.setInt32(CONTROL + CMSG_HEADER + 4 * i, fds[i], true);
   }
 
   #takeControl(): void {
@@ -141,6 +121,42 @@ export class SocketMessenger {
       at += (bytes + 7) & ~7;
     }
   }
+}
+
+/** The address of the bytes to move. That of a view is asked for once: reading and writing each have their own buffer. */
+class Aim {
+  readonly #syscall: string;
+  #view: Uint8Array | null = null;
+  #address = 0;
+
+  constructor(syscall: string) {
+    this.#syscall = syscall;
+  }
+
+  at(fd: number, view: Uint8Array, offset: number, length: number): number {
+    if (!(offset >= 0 && length >= 0 && offset + length <= view.length)) {
+      const hint = `bytes ${offset}..${offset + length} of a buffer of ${view.length}`;
+      throw new LinuxError(ERRNO.EFAULT, this.#syscall, fd, hint);
+    }
+    if (this.#view !== view) {
+      this.#view = view;
+      this.#address = address(view);
+    }
+    return this.#address + offset;
+  }
+}
+
+function putMessage(at: number, length: number, fds: readonly number[]): void {
+  setWord(IOV, at);
+  setWord(IOV + 8, length);
+  setWord(MSG_CONTROL, control);
+  setWord(MSG_CONTROLLEN, CMSG_HEADER + 4 * fds.length);
+  setWord(CONTROL, CMSG_HEADER + 4 * fds.length);
+  words.setInt32(CONTROL + 8, SOL_SOCKET, true);
+  words.setInt32(CONTROL + 12, SCM_RIGHTS, true);
+  fds.forEach((fd, i) => {
+    words.setInt32(CONTROL + CMSG_HEADER + 4 * i, fd, true);
+  });
 }
 
 /** Stores a number below 2^53 as a 64-bit word, without a BigInt. */

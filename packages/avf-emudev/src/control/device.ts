@@ -147,6 +147,7 @@ export class AvfDevice implements VfioUserDevice {
     this.server = new VfioUserServer(addressOf(params), this, {
       log: this.#log,
       fd: params.fd,
+      poll: params.poll === "on",
       ...accessOf(params),
     });
     this.#unguard = eal.onWindowLost((window) => this.#windowLost(window));

@@ -7,6 +7,7 @@ import { closeFd } from "@emudev/linux";
 import type { Clock, Log } from "../environment.ts";
 import { errnoOf, isExpected, protocolError, refusal, VfioUserError } from "../errors.ts";
 import { Connection, type Message } from "../transport/connection.ts";
+import { Linger, poll } from "../transport/linger.ts";
 import {
   COMMAND,
   commandName,
@@ -39,6 +40,8 @@ export interface SessionHost {
   readonly stats: Stats;
   readonly dmaTimeoutMs: number;
   readonly limits: Limits;
+  /** Read a client's socket all the time. */
+  readonly poll: boolean;
   /** VERSION has come and is valid: calls session.admit or session.refuse, now or later. */
   greeted(session: Session): void;
   /** The connection is closed. */
@@ -70,8 +73,10 @@ export class Session {
       maxMessageSize: MAX_VERSION_MESSAGE_SIZE,
       maxFds: 0, // VERSION takes none: strangers are not to use up this process's fd numbers
       onMessage: (message) => this.#onMessage(message),
+      onPumped: () => linger.wait(),
       onClose: (reason) => this.#onClose(reason),
     });
+    const linger = new Linger(this.connection, () => this.#context !== null && this.#order.size === 0);
   }
 
   /** What the client has made of the device; null until it is admitted. */
@@ -116,6 +121,7 @@ export class Session {
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
     this.connection.maxFds = MAX_MSG_FDS;
+    if (this.#host.poll) poll(this.connection, () => this.#order.size === 0);
     const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null, device.migration !== undefined);
     this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body, twinFd === null ? undefined : [twinFd]);
     if (twinFd !== null) closeFd(twinFd);

@@ -1,7 +1,8 @@
-// One vfio-user socket, seen from either end: whole messages in, whole messages out, never blocking. A message is read
-// as exactly 16 header bytes, then exactly its body, because the kernel hands over fds with the first byte of a
-// segment: a larger read would take the next message's fds for this one's. Nothing that a peer sends can make it hold
-// more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
+// One vfio-user socket, seen from either end: whole messages in, whole messages out, never blocking. The kernel hands over
+// fds with the first byte that they were sent with, and ends a read behind that segment; so when a read brings fds and
+// the starts of several messages, the fds are the last one's. The first read for a message takes at most 36 bytes: that
+// is a whole register access, and no more than the shortest message that may carry fds. Nothing that a peer sends can
+// make it hold more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
 
 import { closeFd, fileStat, SocketMessenger, type Watcher, watch } from "@emudev/linux";
 import { protocolError } from "../errors.ts";
@@ -11,6 +12,8 @@ import { SendQueue } from "./send-queue.ts";
 
 /** Why a message is to be answered with an error whatever it says. */
 export type Fault = "size" | "oversize" | "fds" | "socket";
+
+type FdFault = "fds" | "socket" | null;
 
 export interface Message {
   header: header.Header;
@@ -38,6 +41,8 @@ export interface ConnectionOptions {
   /** Bytes that may wait for a peer that does not read, before it is dropped. */
   maxQueuedBytes?: number;
   onMessage(message: Message): void;
+  /** A wake-up has brought messages, and they have been delivered. */
+  onPumped?(): void;
   /** Once, for whatever reason; null is a peer that closed in order. Everything of the connection is closed already. */
   onClose(reason: Error | null): void;
 }
@@ -45,6 +50,8 @@ export interface ConnectionOptions {
 const MESSAGES_PER_WAKE = 64;
 const MAX_QUEUED_BYTES = 16 << 20;
 const FIRST_BUFFER_SIZE = 4096;
+/** DEVICE_SET_IRQS without data, and a register write of 4 bytes. */
+const FIRST_READ = 36;
 /** Receive buffers of connections that are gone, for those to come: memory is not to grow with their number. */
 const MAX_SPARE_BUFFERS = 16;
 const spareBuffers: Uint8Array[] = [];
@@ -69,7 +76,13 @@ export class Connection {
   #need = header.SIZE;
   #header: header.Header | null = null;
   #fds: number[] = [];
-  #fdFault: "fds" | "socket" | null = null;
+  #fdFault: FdFault = null;
+  /** What came with the last read alone. */
+  #lastFds: number[] = [];
+  #lastFault: FdFault = null;
+  /** The last read took less than it asked for: there is nothing more, or a readiness event will tell. */
+  #short = false;
+  #polled = false;
   #drained: (() => void)[] = [];
 
   /** Takes over `fd`. */
@@ -80,12 +93,19 @@ export class Connection {
     this.#queue = new SendQueue(options.maxQueuedBytes ?? MAX_QUEUED_BYTES);
     this.#watcher = watch(fd, { readable: true, writable: false }, (event) => {
       if (event.writable) this.#flush();
-      if (event.readable || event.error !== 0) this.pump();
+      if ((event.readable || event.error !== 0) && this.pump(event.error !== 0)) this.#options.onPumped?.();
+      // A watcher rests after an error until it is told to go on; the read has not come to the socket's own yet.
+      if (event.error !== 0 && this.#open) this.#watch();
     });
   }
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Open and not paused. */
+  get reading(): boolean {
+    return this.#open && !this.#paused;
   }
 
   get queuedBytes(): number {
@@ -120,17 +140,31 @@ export class Connection {
     return this.#transmit(size, fds);
   }
 
-  /** Reads and delivers what has arrived, up to the bound of one wake-up. */
-  pump(): void {
-    if (this.#pumping) return;
+  /**
+   * Reads and delivers what has arrived, up to the bound of one wake-up. `toTheEnd`: until the socket says that it has no
+   * more, so that the end of the stream is seen. @returns whether a message was delivered
+   */
+  pump(toTheEnd = false): boolean {
+    if (this.#pumping) return false;
     this.#pumping = true;
+    this.#short = false;
+    const most = this.#options.messagesPerWake ?? MESSAGES_PER_WAKE;
+    let budget = most;
     try {
-      let budget = this.#options.messagesPerWake ?? MESSAGES_PER_WAKE;
-      while (budget > 0 && this.#open && !this.#paused && this.#receive()) budget--;
+      while (budget > 0 && this.#open && !this.#paused && this.#receive(toTheEnd)) budget--;
     } finally {
       this.#pumping = false;
       if (!this.#open) this.#giveBuffer(); // the handler that closed it may still have been reading
     }
+    if (budget === 0) this.#pumpSoon();
+    return budget < most;
+  }
+
+  /** While true, somebody calls `pump` all the time, and readiness is not reported. */
+  set polled(on: boolean) {
+    if (!this.#open || this.#polled === on) return;
+    this.#polled = on;
+    this.#watch();
   }
 
   /** Stops reading: the peer's sends then fill the socket and wait there. */
@@ -144,6 +178,7 @@ export class Connection {
     if (!this.#open || !this.#paused) return;
     this.#paused = false;
     this.#watch();
+    this.#pumpSoon();
   }
 
   close(reason: Error | null = null): void {
@@ -152,20 +187,29 @@ export class Connection {
     this.#watcher.close();
     closeFd(this.fd);
     for (const fd of this.#fds) closeFd(fd);
+    for (const fd of this.#lastFds) closeFd(fd);
     this.#fds = [];
+    this.#lastFds = [];
     this.#queue.clear();
     this.#wakeDrained();
     if (!this.#pumping) this.#giveBuffer();
     this.#options.onClose(reason);
   }
 
+  /** A whole message may lie in the buffer, of which the socket will not tell. */
+  #pumpSoon(): void {
+    if (this.#open && this.#have >= this.#need) setImmediate(() => this.pump());
+  }
+
   /** Takes one step of reading; true when it delivered a message, false when there is nothing more to read now. */
-  #receive(): boolean {
+  #receive(toTheEnd: boolean): boolean {
     for (;;) {
-      const got = this.#read();
-      if (got <= 0) return false;
-      this.#have += got;
-      if (this.#have < this.#need) continue;
+      while (this.#have < this.#need) {
+        if (this.#short && !toTheEnd) return false;
+        const got = this.#read();
+        if (got <= 0) return false;
+        this.#have += got;
+      }
       if (this.#header === null) {
         this.#header = header.decode(this.#rxView, 0, header.SIZE) as header.Header;
         const fault = this.#faultOf(this.#header);
@@ -184,30 +228,42 @@ export class Connection {
 
   #read(): number {
     let got: number;
+    const most = (this.#header === null ? FIRST_READ : this.#need) - this.#have;
     try {
-      got = this.#messenger.recv(this.#rx, this.#have, this.#need - this.#have);
+      got = this.#messenger.recv(this.#rx, this.#have, most);
     } catch (error) {
       this.close(error as Error);
       return 0;
     }
+    this.#short = got < most;
     if (got > 0) this.#collectFds();
     if (got === 0) this.close(this.#have === 0 ? null : new Error("the peer left in the middle of a message"));
     return got;
   }
 
   #collectFds(): void {
-    if (this.#messenger.truncated) this.#fdFault = "fds";
+    this.#takeLast();
+    this.#lastFault = this.#messenger.truncated ? "fds" : null;
     for (const fd of this.#messenger.fds) {
       if (this.#options.takesSockets !== true && fileStat(fd).type === "socket") {
         closeFd(fd);
-        this.#fdFault ??= "socket";
-      } else if (this.#fds.length < this.#options.maxFds) {
-        this.#fds.push(fd);
+        this.#lastFault ??= "socket";
+      } else if (this.#fds.length + this.#lastFds.length < this.#options.maxFds) {
+        this.#lastFds.push(fd);
       } else {
         closeFd(fd);
-        this.#fdFault = "fds";
+        this.#lastFault = "fds";
       }
     }
+  }
+
+  /** What came with the last read is the current message's. */
+  #takeLast(): void {
+    if (this.#lastFault !== null && this.#fdFault !== "fds") this.#fdFault = this.#lastFault;
+    this.#lastFault = null;
+    if (this.#lastFds.length === 0) return;
+    this.#fds.push(...this.#lastFds);
+    this.#lastFds = [];
   }
 
   #faultOf(head: header.Header): Fault | null {
@@ -217,11 +273,15 @@ export class Connection {
 
   #deliver(fault: Fault | null): void {
     const head = this.#header as header.Header;
+    // A header that cannot be believed is a message of its own.
+    const end = fault === null ? head.size : header.SIZE;
+    const rest = this.#have - end;
+    if (rest === 0) this.#takeLast();
     const message: Message = {
       header: head,
       view: this.#rxView,
       at: header.SIZE,
-      length: this.#have - header.SIZE,
+      length: end - header.SIZE,
       fds: this.#fds,
       fault: fault ?? this.#fdFault,
     };
@@ -231,6 +291,9 @@ export class Connection {
     this.#fds = [];
     this.#fdFault = null;
     this.#options.onMessage(message);
+    // The start of the next message.
+    if (rest > 0) this.#rx.copyWithin(0, end, end + rest);
+    this.#have = rest;
     // Where the next message starts is anyone's guess, so there is no going on.
     if (fault === "oversize") this.close(protocolError(ERRNO.E2BIG, `a message of ${head.size} bytes is too long`));
   }
@@ -277,7 +340,7 @@ export class Connection {
   }
 
   #watch(): void {
-    this.#watcher.update({ readable: !this.#paused, writable: !this.#queue.empty });
+    this.#watcher.update({ readable: !this.#paused && !this.#polled, writable: !this.#queue.empty });
   }
 
   #growRx(size: number): void {
