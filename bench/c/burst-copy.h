@@ -45,7 +45,7 @@ static u32 NAME(guest_tx)(u8 *base, u32 q, u32 gq, u32 pkts, u32 n, u32 lcore) {
     if (++head == size) head = 0;
   }
   if (head != first) {
-    U32(gq + GQ_HEAD) = head;
+    U32(gq + GQ_HEAD) = U32(gq + GTX_DONE) = head;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     for (u32 at = first; at != head;) {
       U64(ring + at * TX_DESC_BYTES + TX_DESC_QW1) = TX_DTYPE_DONE;

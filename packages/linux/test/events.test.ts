@@ -59,6 +59,23 @@ describe("eventfds", () => {
     closeFd(fd);
   });
 
+  it("are signalled a hundred thousand times without harm to the heap, whatever is collected meanwhile", () => {
+    const script = `
+      const { closeFd, eventfd, eventfdRead, signalEventfd } = await import(${JSON.stringify(LINUX)});
+      let junk = [], sum = 0;
+      for (let round = 0; round < 40; round++) {
+        const fds = Array.from({ length: 50 }, () => eventfd());
+        for (let i = 0; i < 50; i++) for (const fd of fds) signalEventfd(fd);
+        for (const fd of fds) { sum += eventfdRead(fd); closeFd(fd); }
+        for (let i = 0; i < 1000; i++) junk.push(new Uint8Array(100 + (i % 9000)));
+        if (round % 10 === 9) { junk = []; globalThis.gc(); }
+      }
+      console.log(sum);`;
+    const args = ["--expose-gc", "--input-type=module", "-e", script];
+    const { status, signal, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: "100000\n" });
+  });
+
   it("never make us wait, whatever a peer that holds them does to their flags and counters", () => {
     const script = `
       const { default: koffi } = await import(${JSON.stringify(import.meta.resolve("koffi"))});

@@ -31,9 +31,8 @@ const events = new Uint8Array(EVENTS * EVENT_BYTES);
 const atOnce = new Uint8Array(16);
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 const bytesOf = (view: Int32Array | BigUint64Array): Uint8Array => new Uint8Array(view.buffer as ArrayBuffer);
+// What only the module's top level refers to is collected when that has run: functions below use each of these buffers.
 const list = address(bytesOf(iocbs));
-const outcomes = address(events);
-const zero = address(atOnce);
 
 /** The thread's context for asynchronous operations: undefined before the first signal, 0 = there is none. */
 let context: number | undefined;
@@ -51,7 +50,7 @@ function submit(to: number, fd: number): number {
   if (syscall3(IO_SUBMIT, to, 1, list) === 1) return 0;
   let error = errno();
   if (error === EAGAIN) {
-    syscall5(IO_GETEVENTS, to, 0, EVENTS, outcomes, zero);
+    syscall5(IO_GETEVENTS, to, 0, EVENTS, address(events), address(atOnce));
     if (syscall3(IO_SUBMIT, to, 1, list) === 1) return 0;
     error = errno();
   }
