@@ -14,7 +14,7 @@ import {
   ETH_STATS_BYTES,
   VECTOR_BYTES,
 } from "@emudev/emudev";
-import { closeFd } from "@emudev/linux";
+import { closeFd, signalEventfd } from "@emudev/linux";
 import {
   type ClientInfo,
   type DirtyLogOps,
@@ -237,7 +237,9 @@ export class AvfDevice implements VfioUserDevice {
 
   trigger(index: number, vector: number): void {
     if (index !== PCI_IRQ.MSIX) throw refusal(ERRNO.EINVAL, "only MSI-X vectors can be triggered");
-    this.interrupts.vectors[vector]?.raise();
+    // As VFIO in the kernel: the eventfd is signalled, whether or not the driver has the vector armed.
+    const fd = this.interrupts.vectors[vector]?.fd ?? -1;
+    if (fd >= 0) signalEventfd(fd);
   }
 
   /** The client's memory and eventfds are still there: the backend lets go of its queues before they go. */

@@ -1,0 +1,145 @@
+// vfu as a program against the README's device and an emulated AVF: what each command prints, JSON for scripts, exit statuses,
+// and one line that says what to do when something is wrong.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { closeFd, getAffinity, unixListen } from "@emudev/linux";
+import { VfioUserClient } from "@emudev/vfio-user";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Histogram } from "../src/histogram.ts";
+
+const folder = mkdtempSync("/tmp/emudev-vfu-");
+const dice = join(folder, "dice.sock");
+const avf = join(folder, "avf.sock");
+const path = (relative: string): string => new URL(relative, import.meta.url).pathname;
+const children: ChildProcess[] = [];
+const [cpu] = getAffinity();
+
+function vfu(...args: string[]): { status: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [path("../dist/main.js"), ...args], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  return { status, out: stdout, err: stderr };
+}
+const ok = (...args: string[]): string => {
+  const { status, out, err } = vfu(...args);
+  expect({ status, err }, args.join(" ")).toEqual({ status: 0, err: "" });
+  return out;
+};
+
+beforeAll(async () => {
+  children.push(spawn(process.execPath, [path("../../../test/newcomer/dist/dice.js"), dice], { stdio: "ignore" }));
+  const eal = ["--in-memory", "-m", "64", "--lcores", `0@${cpu},1@${cpu}`, `--vdev=emu_iavf0,path=${avf},id=0`];
+  const args = [path("../../testpmd/dist/main.js"), ...eal, "--vdev=net_avfbe0,id=0,avf_emu_id=0", "--", "-i"];
+  children.push(spawn(process.execPath, args, { stdio: ["pipe", "ignore", "ignore"] }));
+  while (vfu("info", dice).status !== 0 || vfu("info", avf).status !== 0);
+});
+afterAll(async () => {
+  for (const child of children) {
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill();
+    await gone;
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a device is looked at", () => {
+  it("info, regions, irqs: names, sizes, flags", () => {
+    const info = JSON.parse(ok("info", avf, "--json"));
+    expect(info.device).toMatchObject({ vendorId: "0x8086", deviceId: "0x1889" });
+    expect(info.server.pid).toBe(children[1]!.pid);
+    expect(info.flags).toEqual(["reset", "pci"]);
+    expect(ok("info", dice)).toMatch(/^socket +\S+\nserver +pid \d+ \(node\)/);
+    const regions = JSON.parse(ok("regions", avf, "--json"));
+    expect(regions[0]).toMatchObject({ name: "bar0", areas: [{ offset: 0 }, { offset: 0x2000 }] });
+    expect(ok("irqs", dice)).toMatch(/2 +msix +1 +eventfd\n/);
+  });
+
+  it("config and lspci: bytes and their meaning", () => {
+    expect(ok("config", avf)).toMatch(/^00:00\.0 Class 0200: 8086:1889 .*\n00: 86 80 89 18 /);
+    const text = ok("lspci", avf);
+    for (const part of ["Ethernet controller", "MSI-X: Enable- Count=", "FLReset+", "BusMaster-"])
+      expect(text).toContain(part);
+  });
+
+  it("read and write: by number or by name, in the device's width", () => {
+    expect(ok("read", dice, "config", "0", "2")).toBe("0x1234\n");
+    expect(ok("read", dice, "bar0", "0")).toBe("0x00000006\n");
+    expect(ok("read", avf, "bar0", "VFGEN_RSTAT")).toContain("0x");
+    expect(JSON.parse(ok("read", dice, "bar0", "0x8", "--json"))).toMatchObject({ offset: "0x8", value: "0x00000000" });
+    expect(vfu("write", dice, "bar0", "0", "20").status).toBe(0);
+    expect(ok("read", dice, "bar0", "0")).toBe("0x00000006\n"); // the device is reset when a client leaves
+    expect(ok("reset", dice)).toMatch(/^reset in [\d.]+ ms\n$/);
+  });
+
+  it("watch: a register once, and interrupts as they come", async () => {
+    expect(ok("watch", dice, "bar0", "0", "--seconds", "0.2", "--interval", "10")).toMatch(/bar0\+0x0.*0x00000006\n$/);
+    expect(vfu("watch", dice, "--irqs", "--seconds", "0.1").status).toBe(0);
+  });
+
+  it("bench: latencies of what was asked for", () => {
+    const lines = JSON.parse(ok("bench", dice, "--seconds", "0.1", "--region", "bar0", "--write", "6", "--json"));
+    expect(lines.map(({ what }: { what: string }) => what)).toEqual([
+      "read bar0+0x0 4",
+      "write bar0+0x0 4",
+      "posted write bar0+0x0 4",
+      "map and unmap 1 MiB",
+      "connect to ready",
+    ]);
+    for (const { p50, p99, max } of [lines[0], lines[1], lines[3], lines[4]]) {
+      expect(p50).toBeGreaterThan(0);
+      expect(p99).toBeGreaterThanOrEqual(p50);
+      expect(max).toBeGreaterThanOrEqual(p99);
+    }
+  });
+});
+
+describe("what is wrong is one line, and a status that a script can tell", () => {
+  it("command lines", () => {
+    for (const [args, text] of [
+      [["frobnicate"], "frobnicate"],
+      [["read", dice, "bar9", "0"], "'bar9' is no region: expected bar0"],
+      [["read", dice, "bar0", "NOPE"], "no names are known"],
+      [["bench", dice, "--seconds", "0"], "--seconds 0: expected more than 0"],
+      [["conformance", dice, "--only", "no such"], "--only no such: no check has that in its name"],
+    ] as const) {
+      const { status, err } = vfu(...args);
+      expect(err).toContain(text);
+      expect(err.trim().split("\n"), err).toHaveLength(1);
+      expect(status).toBe(2);
+    }
+  });
+
+  it("nobody there, no socket, nobody who speaks the protocol, somebody else", async () => {
+    expect(vfu("info", `${folder}/none`)).toMatchObject({
+      status: 3,
+      err: expect.stringContaining("there is no such socket"),
+    });
+    writeFileSync(`${folder}/file`, "");
+    expect(vfu("info", `${folder}/file`)).toMatchObject({ status: 3, err: expect.stringContaining("is not a socket") });
+    const deaf = unixListen(`${folder}/deaf`);
+    const silent = vfu("info", `${folder}/deaf`, "--timeout", "200");
+    expect(silent).toMatchObject({ status: 3, err: expect.stringContaining("no answer in 200 ms") });
+    closeFd(deaf);
+    expect(vfu("info", `${folder}/deaf`)).toMatchObject({ status: 3, err: expect.stringContaining("nobody listens") });
+    expect(existsSync(dice)).toBe(true);
+    const holder = await VfioUserClient.connect(dice);
+    expect(vfu("info", dice)).toMatchObject({
+      status: 4,
+      err: expect.stringMatching(/busy: .*pid \d+\) has the device/),
+    });
+    holder.close();
+  });
+});
+
+describe("histogram", () => {
+  it("tells quantiles within 3 % at any scale", () => {
+    const histogram = new Histogram();
+    for (let i = 1; i <= 1000; i++) histogram.add(i);
+    for (const share of [0.5, 0.9, 0.99])
+      expect(Math.abs(histogram.quantile(share) / (1000 * share) - 1)).toBeLessThan(0.03);
+    expect(histogram.quantile(1)).toBe(1000);
+    expect(histogram.bars().at(-1)).toMatch(/512 - 1024 us +489 +#+$/);
+  });
+});
