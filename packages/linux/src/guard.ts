@@ -71,8 +71,9 @@ export class SigbusGuard {
     if (entry === ENTRIES) return null;
     const at = FIRST + entry * ENTRY_WORDS;
     Atomics.store(table, at + HITS, 0n);
-    Atomics.store(table, at + END, BigInt(address + bytes));
+    // The end last, as it goes first: an entry in use again would else cover all below it for a moment, for any thread's fault.
     Atomics.store(table, at + BASE, BigInt(address));
+    Atomics.store(table, at + END, BigInt(address + bytes));
     this.#used = Math.max(this.#used, entry + 1);
     Atomics.store(table, COUNT, BigInt(this.#used));
     let removed = false;

@@ -100,3 +100,29 @@ describe("with the guard", () => {
     expect(out).toBe("0 1 true");
   });
 });
+
+describe("the guard's table", () => {
+  test("covers, after each of its stores, nothing but what was asked for, also where an entry is used again", async () => {
+    const { out, signal } = await run(`
+      const store = Atomics.store;
+      let stray = 0, seen = 0;
+      const low = BigInt(base), high = BigInt(base + 16 * MIB);
+      Atomics.store = (table, at, value) => {
+        const result = store(table, at, value);
+        for (let entry = 4; entry < 4 + 4 * 4; entry += 4) {
+          if (table[entry + 1] <= table[entry]) continue;
+          seen++;
+          if (table[entry] < low || table[entry + 1] > high) stray++;
+        }
+        return result;
+      };
+      const guard = sigbusGuard();
+      const first = guard.add(base + MIB, MIB);
+      first.remove();
+      const second = guard.add(base + 3 * MIB, MIB);
+      guard.add(base + 5 * MIB, MIB);
+      second.remove();
+      console.log(seen > 0, stray);`);
+    expect({ out, signal }).toEqual({ out: "true 0", signal: null });
+  });
+});
