@@ -1,6 +1,7 @@
 // How connections begin: VERSION, messages torn and glued at every byte with their fds, and socket files.
 
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import fs, { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { closeFd, eventfd, fdCount, memfdCreate, unixListen, watcherCount } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ServerOptions, VfioUserServer } from "../src/index.ts";
@@ -185,6 +186,30 @@ describe("framing", () => {
       peer.close();
     }
     for (const fd of files) closeFd(fd);
+  });
+
+  test("fds that fstat(2) fails on, as a dead FUSE mount's, are closed; the message is refused and the client goes on", async () => {
+    const peer = new RawPeer(serve().sockAddr);
+    await peer.greet();
+    const fds = [memfdCreate("a", 0x1000), memfdCreate("b", 0x1000)];
+    const { fstatSync } = fs;
+    const dead = (): never => {
+      throw Object.assign(new Error("ENOTCONN: transport endpoint is not connected, fstat"), {
+        errno: -107,
+        code: "ENOTCONN",
+      });
+    };
+    fs.fstatSync = dead as typeof fstatSync;
+    syncBuiltinESMExports();
+    try {
+      expect(await peer.errno(2, fields(32, 0, 3, 0n, 0n, 0x1000n), { fds })).toBe(EINVAL);
+    } finally {
+      fs.fstatSync = fstatSync;
+      syncBuiltinESMExports();
+    }
+    for (const fd of fds) closeFd(fd);
+    expect(await peer.errno(4, fields(16, 0, 0, 0))).toBe(0);
+    peer.close();
   });
 
   test("a client that leaves inside a message, at every byte, leaves nothing behind", async () => {

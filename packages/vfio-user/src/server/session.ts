@@ -279,6 +279,6 @@ function commandOf(number: number, flags: number): Command {
 
 function faultOf(message: Message): string | null {
   if (message.fault === "fds") throw refusal(ERRNO.EMFILE, "more fds than max_msg_fds, or than this process can take");
-  if (message.fault === "socket") return "a socket among its fds";
+  if (message.fault === "socket") return "a socket, or what fstat refuses, among its fds";
   return message.fault === null ? null : `a message of ${message.header.size} bytes`;
 }

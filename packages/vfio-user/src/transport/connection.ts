@@ -245,7 +245,7 @@ export class Connection {
     this.#takeLast();
     this.#lastFault = this.#messenger.truncated ? "fds" : null;
     for (const fd of this.#messenger.fds) {
-      if (this.#options.takesSockets !== true && fileStat(fd).type === "socket") {
+      if (this.#options.takesSockets !== true && mayBeSocket(fd)) {
         closeFd(fd);
         this.#lastFault ??= "socket";
       } else if (this.#fds.length + this.#lastFds.length < this.#options.maxFds) {
@@ -354,6 +354,15 @@ export class Connection {
   #giveBuffer(): void {
     if (this.#rx.length === FIRST_BUFFER_SIZE && spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(this.#rx);
     this.#rx = NO_BUFFER;
+  }
+}
+
+/** What cannot be asked, on a file system that its server has left for instance, is of no use to us either. */
+function mayBeSocket(fd: number): boolean {
+  try {
+    return fileStat(fd).type === "socket";
+  } catch {
+    return true;
   }
 }
 
