@@ -60,6 +60,8 @@ export class DirtyLog {
     const pages = Number((size + pageSize - 1n) / pageSize);
     const chunk = BigInt(noted) * BigInt(CHUNK_PAGES);
     for (let at = 0n; at < size; at += chunk) {
+      // The largest region has thousands of pieces: other clients and timers have their turns in between.
+      if (at > 0n) await new Promise(setImmediate);
       const part = size - at < chunk ? size - at : chunk;
       const bitmap = new Uint8Array(Number(bitmapBytes(part, BigInt(noted))));
       await this.#ops.report(iova + at, part, noted, bitmap);

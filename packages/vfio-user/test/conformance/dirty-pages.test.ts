@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { COMMAND, VfioUserClient, VfioUserServer } from "../../src/index.ts";
 import { rescale } from "../../src/server/bitmap.ts";
-import { choosePageSize } from "../../src/server/dirty-log.ts";
+import { choosePageSize, DirtyLog } from "../../src/server/dirty-log.ts";
 import { MigratableDevice } from "../migratable.ts";
 import { concat, fields, newPath, RawPeer, TestDevice, until } from "../support.ts";
 
@@ -71,6 +71,24 @@ async function bitmap(pageSize = PAGE): Promise<bigint> {
 const write = (page: number, pages = 1): void => device.pages.mark(BigInt(page * PAGE), pages * PAGE);
 const errnoOfReport = (iova: bigint, size: bigint, pageSize = PAGE): Promise<number> =>
   peer.errno(COMMAND.DEVICE_FEATURE, reportRequest(iova, size, pageSize));
+
+describe("a report about much memory", () => {
+  test("leaves the event loop its turns between the pieces that the device is asked about", async () => {
+    const order: string[] = [];
+    const log = new DirtyLog({
+      pageSizes: BigInt(PAGE),
+      start() {},
+      stop() {},
+      report: () => {
+        order.push("piece");
+      },
+    });
+    await log.start({ pageSize: BigInt(PAGE), ranges: [] });
+    setImmediate(() => order.push("turn"));
+    await log.report({ iova: 0n, size: 6n << 30n, pageSize: 1n << 21n });
+    expect(order).toEqual(["piece", "turn", "piece", "piece"]);
+  });
+});
 
 describe("start and stop", () => {
   test("test_dirty_pages_start_zero_pgsize", async () => {
