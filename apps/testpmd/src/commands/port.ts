@@ -10,6 +10,7 @@ export const PORT: Section = {
   title: "Ports",
   commands: [
     { syntax: "port (start|stop|close|reset) <port>", help: "a port, or all", run: portLife },
+    { syntax: "port migrate <portid> <text:path>", help: "go on with the device behind another socket", run: migrate },
     { syntax: "port attach <devargs>", help: "add a virtual device", run: attach },
     { syntax: "port detach <portid>", help: "remove the device of a closed or stopped port", run: detach },
     {
@@ -23,6 +24,14 @@ export const PORT: Section = {
     { syntax: "rx_vlan (add|rm) <uint:vlan> <portid>", help: "VLANs that a port lets pass", run: rxVlan },
   ],
 };
+
+/** The port may forward meanwhile: its bursts are empty until the other device has taken over. */
+async function migrate(pmd: Pmd, args: Args): Promise<void> {
+  const dev = pmd.ports.get(args.portid as number);
+  const start = performance.now();
+  await dev.migrate(args.path as string);
+  pmd.out(`Port ${dev.portId} has migrated to ${args.path} in ${(performance.now() - start).toFixed(0)} ms\n`);
+}
 
 async function portLife(pmd: Pmd, args: Args): Promise<void> {
   const what = args.what as "start" | "stop" | "close" | "reset";

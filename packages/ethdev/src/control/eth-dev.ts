@@ -177,6 +177,15 @@ export class EthDev {
     });
   }
 
+  /**
+   * Goes on with another device, which takes over the state of the one behind the port. Queues and counters stay.
+   * @throws EthDevError UNSUPPORTED where the driver cannot
+   */
+  async migrate(path: string): Promise<void> {
+    if (this.#ops.migrate === undefined) throw this.#unsupported("migrate");
+    await this.#ops.migrate(path);
+  }
+
   infoGet(): EthDevInfo {
     return this.#ops.infosGet();
   }

@@ -83,6 +83,8 @@ export interface EthDevOps {
   close(): Done;
   /** Back to the state after probe, ids kept. */
   reset?(): Done;
+  /** Goes on with another device that is reached by `path`, started or not; bursts return 0 meanwhile. */
+  migrate?(path: string): Done;
   linkGet(): EthLink;
   linkSet?(up: boolean): Done;
   /** Counts that the queues' counters do not hold; added to them. */

@@ -25,7 +25,7 @@ export interface AdminMessage {
 
 export class AdminQueue {
   readonly #arena: Arena;
-  readonly #bar0: Bar0;
+  #bar0: Bar0;
   readonly #zone: Memzone;
   readonly #view: DataView;
   readonly #name: string;
@@ -43,6 +43,11 @@ export class AdminQueue {
     this.#zone = arena.memzoneReserve(`${name}_aq`, 2 * (RING_BYTES + BUFFERS_BYTES), 4096);
     this.#free = () => arena.memzoneFree(this.#zone.name);
     this.#view = new DataView(arena.memory.buffer, this.#zone.off, this.#zone.bytes);
+  }
+
+  /** The device is behind other registers from now on; the rings and the places in them are the same. */
+  rebind(bar0: Bar0): void {
+    this.#bar0 = bar0;
   }
 
   /** Sets both queues up, empty; also after a reset of the device. */

@@ -27,6 +27,7 @@ export class Mailbox {
   #again = false;
   #closed: Error | null = null;
   #nonsense = 0;
+  #held = false;
 
   constructor(queue: AdminQueue, log: Logger, onEvent: (event: PfEvent) => void) {
     this.#queue = queue;
@@ -69,6 +70,20 @@ export class Mailbox {
     });
   }
 
+  /** Does something while no request is under way and none begins; what the device sends meanwhile is taken afterwards. */
+  whileIdle(work: () => Promise<void>): Promise<void> {
+    return this.#serialize(async () => {
+      this.#held = true;
+      try {
+        await this.#polling;
+        await work();
+      } finally {
+        this.#held = false;
+      }
+      await this.poll();
+    });
+  }
+
   /** Takes the messages that have come. Never rejects: what goes wrong ends the request that waits. */
   poll(): Promise<void> {
     if (this.#polling !== null) {
@@ -94,7 +109,7 @@ export class Mailbox {
   async #drain(): Promise<void> {
     do {
       this.#again = false;
-      if (this.#closed !== null) return;
+      if (this.#closed !== null || this.#held) return;
       try {
         for (const message of await this.#queue.receive()) this.#dispatch(message);
       } catch (error) {

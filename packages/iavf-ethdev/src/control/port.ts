@@ -6,7 +6,7 @@ import type { Eal, Logger } from "@emudev/eal";
 import type { EthConf, EthDev, EthDevInfo, EthDevOps, EthLink } from "@emudev/ethdev";
 import { MBUF_HEADROOM, type Mempool, type Memzone } from "@emudev/shm";
 import { iavfKernels } from "../data/kernels.ts";
-import { RXQ_REFILL_FAILS, RXQ_RUN } from "../layout/rx-queue.ts";
+import { RXQ_DOORBELL, RXQ_REFILL_FAILS, RXQ_RUN } from "../layout/rx-queue.ts";
 import { TXQ_DOORBELL, TXQ_FULL, TXQ_RECLAIMED, TXQ_RUN } from "../layout/tx-queue.ts";
 import { IavfError, reasonOf } from "./errors.ts";
 import type { Filters } from "./filters.ts";
@@ -140,6 +140,20 @@ export class IavfPort implements EthDevOps {
     await this.#filters.restore();
   }
 
+  /** Goes on with another device, which takes this one's state; bursts return 0 meanwhile. */
+  async migrate(path: string): Promise<void> {
+    const running = this.#running;
+    this.#let(false);
+    await this.#eal.synchronize();
+    try {
+      await this.#session.migrate(path);
+      this.#rewire();
+      this.#log.notice(`${this.#session.name}: goes on with the device behind ${path}`);
+    } finally {
+      if (running && this.#session.state === "running") this.#let(true);
+    }
+  }
+
   linkGet(): EthLink {
     const { up, speedMbps } = this.#session.link;
     return { up, speedMbps: up ? speedMbps : 0, fullDuplex: true, autoneg: true };
@@ -215,6 +229,16 @@ export class IavfPort implements EthDevOps {
     for (const rx of this.#rx) if (rx !== undefined) Atomics.store(u32, (rx.off + RXQ_RUN) >>> 2, run ? 1 : 0);
     for (const tx of this.#tx) if (tx !== undefined) Atomics.store(u32, (tx.off + TXQ_RUN) >>> 2, run ? 1 : 0);
     this.#running = run;
+  }
+
+  /** Tail words of a device that took over; the tails in them are those of its predecessor. */
+  #rewire(): void {
+    const { u32 } = this.#eal.arena;
+    const { doorbells } = this.#session.transport;
+    for (const [q, rx] of this.#rx.entries())
+      if (rx !== undefined) u32[(rx.off + RXQ_DOORBELL) >>> 2] = doorbells.rx(q).word;
+    for (const [q, tx] of this.#tx.entries())
+      if (tx !== undefined) u32[(tx.off + TXQ_DOORBELL) >>> 2] = doorbells.tx(q).word;
   }
 
   #plan(): QueuePlan {

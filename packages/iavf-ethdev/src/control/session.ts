@@ -7,6 +7,7 @@ import { AdminQueue } from "./admin-queue.ts";
 import { IavfError, reasonOf } from "./errors.ts";
 import { armAdminVector, handshake, isAlive, type Resources, setWriteBack, waitDisabled } from "./handshake.ts";
 import { Mailbox } from "./mailbox.ts";
+import { loadDevice, saveDevice } from "./migration.ts";
 import { type QueueMask, Requests } from "./requests.ts";
 import { type Event, isActive, next, type State } from "./state.ts";
 import { Transport } from "./transport.ts";
@@ -32,7 +33,7 @@ export interface QueuePlan {
 export class Session {
   readonly name: string;
   readonly #eal: Eal;
-  readonly #path: string;
+  #path: string;
   readonly #log: Logger;
   readonly #events: SessionEvents;
   #state: State = "closed";
@@ -46,6 +47,7 @@ export class Session {
   #plan: QueuePlan | null = null;
   #interrupted = false;
   #serving = false;
+  #moving = false;
 
   constructor(eal: Eal, path: string, name: string, log: Logger, events: SessionEvents) {
     this.#eal = eal;
@@ -80,10 +82,7 @@ export class Session {
   async open(): Promise<void> {
     this.#enter("open");
     try {
-      const transport = await Transport.connect(this.#eal, this.#path, this.name, this.#log, {
-        interrupt: () => void this.#onInterrupt(),
-        lost: () => this.#onLost(),
-      });
+      const transport = await this.#connect(this.#path);
       this.#transport = transport;
       this.#queue = new AdminQueue(this.#eal.arena, transport.bar0, this.name);
       this.#mailbox = new Mailbox(this.#queue, this.#log, (event) => this.#onEvent(event));
@@ -95,6 +94,55 @@ export class Session {
       this.#release();
       throw error;
     }
+  }
+
+  /**
+   * Live migration, driven by us: the device behind this session stands still, its state goes to another one behind `path`, and
+   * that goes on. No burst may be under way. When it cannot be, the old device goes on and all is as before.
+   * @throws IavfError STATE, DEVICE, VfioUserError
+   */
+  async migrate(path: string): Promise<void> {
+    if (this.#state !== "running" && this.#state !== "ready")
+      throw new IavfError("STATE", `${this.name}: cannot migrate while ${this.#state}`);
+    this.#moving = true;
+    try {
+      await this.#mailbox!.whileIdle(() => this.#move(path));
+    } finally {
+      this.#moving = false;
+    }
+    await this.#onInterrupt(); // what was signalled meanwhile
+  }
+
+  async #move(path: string): Promise<void> {
+    const from = this.transport;
+    let to: Transport | null = null;
+    try {
+      const state = await saveDevice(from.client, this.name);
+      to = await this.#connect(path);
+      if (!from.doorbells.mapped || !to.doorbells.mapped)
+        throw new IavfError("DEVICE", `${this.name}: both devices must lend their doorbell pages (doorbell=mem)`);
+      await loadDevice(to.client, state);
+    } catch (error) {
+      to?.close();
+      await from.client.setDeviceState("running");
+      throw error;
+    }
+    this.#transport = to;
+    this.#queue!.rebind(to.bar0);
+    this.#path = path;
+    from.close();
+  }
+
+  /** Events count while the connection is this session's, so not those of one that never came to be. */
+  async #connect(path: string): Promise<Transport> {
+    const known: { transport?: Transport } = {};
+    known.transport = await Transport.connect(this.#eal, path, this.name, this.#log, {
+      interrupt: () => void this.#onInterrupt(),
+      lost: () => {
+        if (this.#transport === known.transport) this.#onLost();
+      },
+    });
+    return known.transport;
   }
 
   /** Resets the device and brings it up again; for a device that has failed, or on the application's wish. */
@@ -185,10 +233,10 @@ export class Session {
   /** However often the device signals, one service is under way and at most one more follows. */
   async #onInterrupt(): Promise<void> {
     this.#interrupted = true;
-    if (this.#serving) return;
+    if (this.#serving || this.#moving) return;
     this.#serving = true;
     try {
-      while (this.#interrupted && this.#transport !== null && this.#state !== "gone") {
+      while (this.#interrupted && this.#transport !== null && this.#state !== "gone" && !this.#moving) {
         this.#interrupted = false;
         await this.#serveInterrupt(this.#transport);
       }
@@ -207,7 +255,7 @@ export class Session {
   }
 
   async #watch(): Promise<void> {
-    if (this.#state !== "ready" && !isActive(this.#state)) return;
+    if (this.#moving || (this.#state !== "ready" && !isActive(this.#state))) return;
     try {
       const alive = await isAlive(this.transport.bar0);
       if (!alive && (this.#state === "ready" || isActive(this.#state))) this.#fault("the device has reset itself");
