@@ -47,9 +47,9 @@ const LEAKS: readonly [RegExp, string][] = [
   [/https?:\/\/(?!(?:127\.0\.0\.1|localhost)\b|[\w.-]+\.test\b)[a-z0-9][\w.-]*\.[a-z]{2,}/, "the address of a host"],
 ];
 
-/** Machine paths and host names. A page for people may link to the Web, and the lock file names sponsors. */
+/** Machine paths and host names. A page for people may link to the Web, a drawing names SVG's namespace, the lock file sponsors. */
 export function leakViolations({ path, text }: SourceFile): string[] {
-  const rules = path === "package-lock.json" || path.endsWith(".md") ? LEAKS.slice(0, 3) : LEAKS;
+  const rules = path === "package-lock.json" || /\.(md|svg)$/.test(path) ? LEAKS.slice(0, 3) : LEAKS;
   return text
     .split("\n")
     .flatMap((line, index) =>
