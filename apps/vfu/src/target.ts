@@ -1,6 +1,7 @@
 // The server behind a socket, for the commands that are its client: connected, with a sentence for each way in which that
 // fails, and left in order whatever happens.
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { closeFd, errnoName, peerCredentials, unixConnect } from "@emudev/linux";
 import { type ClientOptions, ERRNO, PCI_REGION, VfioUserClient, VfioUserError } from "@emudev/vfio-user";
 import type { Context } from "./command.ts";
@@ -12,7 +13,7 @@ import { printable } from "./names.ts";
 export interface Server {
   pid: number;
   uid: number;
-  /** Of /proc/PID/comm; "" where that cannot be read. */
+  /** The program, by /proc/PID/exe; "" where that cannot be read. */
   command: string;
 }
 
@@ -69,7 +70,8 @@ export function open(socket: string, timeoutMs: number): { fd: number; server: S
 function serverOf(fd: number): Server {
   const { pid, uid } = peerCredentials(fd);
   try {
-    return { pid, uid, command: printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim()) };
+    // Not comm, which is the main thread's name: newer versions of Node call it MainThread.
+    return { pid, uid, command: printable(basename(readlinkSync(`/proc/${pid}/exe`))) };
   } catch {
     return { pid, uid, command: "" };
   }

@@ -127,7 +127,7 @@ describe("what is wrong is one line, and a status that a script can tell", () =>
     const holder = await VfioUserClient.connect(dice);
     expect(vfu("info", dice)).toMatchObject({
       status: 4,
-      err: expect.stringMatching(/busy: .*pid \d+\) has the device/),
+      err: expect.stringMatching(/busy: .* has the device/),
     });
     holder.close();
   });

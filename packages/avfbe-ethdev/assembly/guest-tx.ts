@@ -92,7 +92,8 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const room = min<u32>(load<u32>(q, RXQ_ROOM), FRAME_MAX);
   const port = <u16>load<u32>(q, RXQ_PORT);
   const lend = load<u32>(q, RXQ_LEND);
-  let later = durable; // not 0: the next burst completes this one's descriptors
+  // Not 0: the next burst completes this one's descriptors. Those before it may be waiting still, where the ring was not there.
+  let later: u32 = load<u32>(gq, GTX_DONE) == first ? durable : 1;
   let head = first;
   if (ring) {
     let skipping = load<u32>(gq, GTX_SKIP) != 0;

@@ -371,3 +371,20 @@ test("a queue that is let go of with packets lent gives their descriptors back",
   await bench.queues.disable(1);
   expect(ring.words().filter((word) => (word & 0xfn) === 0xfn)).toHaveLength(5);
 });
+
+test("a TSO packet behind a lent one is given back although its segments fill a burst", async () => {
+  const bench = await make();
+  arena.u32[(bench.rxq() + RXQ_LEND) >>> 2] = 1;
+  const ring = await TxRing.make(bench);
+  const frame = makeFrame({ ipv6: false, protocol: "tcp", payload: 4000 }, true);
+  ring.send(bytes(1400)); // lent: this burst's descriptors are given back by the next
+  ring.put(0n, tsoWord(4000, 1000));
+  ring.send(frame.bytes, { cmd: frame.cmd, offsets: frame.offsets });
+  ring.kick();
+  expect(bench.receive(3)).toHaveLength(3); // the lent packet and two of four segments
+  ring.send(bytes(60)); // copied: its burst gives back at once
+  ring.kick();
+  expect(bench.receive(32)).toHaveLength(3);
+  bench.receive(32);
+  expect(ring.words().slice(0, 4).map(Number)).toEqual([15, 15, 15, 15]);
+});

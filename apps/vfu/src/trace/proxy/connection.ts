@@ -111,9 +111,10 @@ export class ProxiedConnection {
     const fds = fdsOf(frame);
     const index = fds.length === 0 || this.#twin !== null ? -1 : twinIndex(frame.bytes);
     const theirs = fds[index];
-    if (theirs === undefined || fileStat(theirs).type !== "socket") return null;
+    if (theirs === undefined) return null;
     let pair: [number, number];
     try {
+      if (fileStat(theirs).type !== "socket") return null;
       pair = socketPair();
       this.#twin = new Pair(pair[0], theirs, {
         client: this.#lane("twin", "c>s", () => null),
