@@ -2,14 +2,14 @@
 // vanish at any instant.
 
 import { existsSync } from "node:fs";
-import { closeFd, eventfd, fdCount, memfdCreate, unixConnect, watcherCount } from "@emudev/linux";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type ServerOptions, VfioUserServer } from "../src/index.ts";
+import { closeFd, eventfd, memfdCreate, unixConnect } from "@emudev/linux";
+import { describe, expect, test } from "vitest";
+import { VfioUserServer } from "../src/index.ts";
+import { device, log, serve, useServers } from "./fixture.ts";
 import {
   concat,
   fields,
   gate,
-  LogBook,
   ManualClock,
   message,
   newPath,
@@ -21,31 +21,7 @@ import {
 
 const EBUSY = 16;
 
-let fdsBefore = 0;
-let device: TestDevice;
-let log: LogBook;
-let servers: VfioUserServer[] = [];
-
-function serve(options: ServerOptions = {}): VfioUserServer {
-  const server = new VfioUserServer(newPath(), device, { log, ...options });
-  server.start();
-  servers.push(server);
-  return server;
-}
-
-beforeEach(() => {
-  fdsBefore = fdCount();
-  device = new TestDevice();
-  log = new LogBook();
-});
-
-afterEach(async () => {
-  for (const server of servers) await server.stop();
-  servers = [];
-  expect(watcherCount()).toBe(0);
-  expect(fdCount()).toBe(fdsBefore);
-  expect(log.errors).toEqual([]);
-});
+useServers();
 
 describe("one client at a time", () => {
   test("a second client is told EBUSY and sent away, and the log names the holder", async () => {

@@ -1,38 +1,18 @@
 // What the server answers to each command, byte by byte over a real socket: libvfio-user's own test list as far as a
 // socket can show it, with its errno values. Every refusal must also leave no fd behind.
 
-import { closeFd, eventfd, fdCount, socketPair } from "@emudev/linux";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { refusal, VfioUserServer } from "../src/index.ts";
-import { concat, fields, newPath, RawPeer, TestDevice, until } from "./support.ts";
+import { closeFd, eventfd, socketPair } from "@emudev/linux";
+import { describe, expect, test } from "vitest";
+import { refusal } from "../src/index.ts";
+import { device, peer, server, useGreetedPeer } from "./fixture.ts";
+import { concat, fields } from "./support.ts";
 
 const OK = 0;
 const EINVAL = 22;
 const EMFILE = 24;
 const ENOTSUP = 95;
 
-let fdsBefore = 0;
-let device: TestDevice;
-let server: VfioUserServer;
-let peer: RawPeer;
-
-beforeEach(async () => {
-  fdsBefore = fdCount();
-  device = new TestDevice();
-  server = new VfioUserServer(newPath(), device, { maxDmaMaps: 64 });
-  server.start();
-  peer = new RawPeer(server.sockAddr);
-  await peer.greet();
-  device.take();
-});
-
-afterEach(async () => {
-  peer.close();
-  await until(() => server.client === null, "the end of the client");
-  await server.stop();
-  for (const fd of device.irqFds.values()) expect(fd).toBe(-1);
-  expect(fdCount()).toBe(fdsBefore);
-});
+useGreetedPeer({ maxDmaMaps: 64 });
 
 describe("any command", () => {
   test("numbers that are not served are EINVAL", async () => {

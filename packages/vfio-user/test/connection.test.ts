@@ -2,38 +2,15 @@
 
 import fs, { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { closeFd, eventfd, fdCount, memfdCreate, unixListen, watcherCount } from "@emudev/linux";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type ServerOptions, VfioUserServer } from "../src/index.ts";
-import { concat, fields, LogBook, message, newPath, RawPeer, TestDevice, until, versionBody } from "./support.ts";
+import { closeFd, eventfd, memfdCreate, unixListen } from "@emudev/linux";
+import { describe, expect, test } from "vitest";
+import { VfioUserServer } from "../src/index.ts";
+import { device, serve, useServers } from "./fixture.ts";
+import { concat, fields, message, newPath, RawPeer, until, versionBody } from "./support.ts";
 
 const EINVAL = 22;
 
-let fdsBefore = 0;
-let device: TestDevice;
-let log: LogBook;
-let servers: VfioUserServer[] = [];
-
-function serve(options: ServerOptions = {}): VfioUserServer {
-  const server = new VfioUserServer(newPath(), device, { log, ...options });
-  server.start();
-  servers.push(server);
-  return server;
-}
-
-beforeEach(() => {
-  fdsBefore = fdCount();
-  device = new TestDevice();
-  log = new LogBook();
-});
-
-afterEach(async () => {
-  for (const server of servers) await server.stop();
-  servers = [];
-  expect(watcherCount()).toBe(0);
-  expect(fdCount()).toBe(fdsBefore);
-  expect(log.errors).toEqual([]);
-});
+useServers();
 
 describe("VERSION", () => {
   const QEMU =
