@@ -2,7 +2,7 @@
 // own test list as far as a socket can show it, with its errno values. Every refusal must also leave no fd behind.
 
 import { closeFd, eventfd, eventfdRead, eventfdWrite, memfdCreate, socketPair } from "@emudev/linux";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { refusal } from "../src/index.ts";
 import { device, peer, server, useGreetedPeer } from "./fixture.ts";
 import { concat, fields, until } from "./support.ts";
