@@ -47,7 +47,8 @@ type Step =
   | { do: "device"; backs: WriteBack[] }
   | { do: "scribble"; at: number; word1: bigint }
   | { do: "burst"; n: number; keep: boolean }
-  | { do: "starve" | "feed"; n: number };
+  | { do: "starve"; n: number }
+  | { do: "feed"; n: number };
 
 const status = fc
   .tuple(fc.boolean(), fc.boolean(), fc.constantFrom(0, 1, 3))

@@ -37,7 +37,8 @@ type Step =
   | { do: "send"; packets: Packet[] }
   | { do: "complete"; n: number }
   | { do: "scribble"; at: number }
-  | { do: "starve" | "feed"; n: number };
+  | { do: "starve"; n: number }
+  | { do: "feed"; n: number };
 
 const plain: fc.Arbitrary<Packet> = fc
   .integer({ min: 1, max: 256 })

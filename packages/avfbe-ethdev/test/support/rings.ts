@@ -113,7 +113,14 @@ export class RxRing {
 
   static async make(
     host: GuestHost,
-    { size = 32, bufSize = 2048, pair = 0, maxPkt = 9724, crc = false, post = size - 1 } = {},
+    {
+      size = 32,
+      bufSize = 2048,
+      pair = 0,
+      maxPkt = 9724,
+      crc = false,
+      post = size - 1,
+    }: Partial<Record<"size" | "bufSize" | "pair" | "maxPkt" | "post", number>> & { crc?: boolean } = {},
   ): Promise<RxRing> {
     const ring = new RxRing(host, pair, size, bufSize);
     host.guest.configure(2 * pair, ring.base, size, { bufSize, maxPkt, crc });

@@ -6,19 +6,23 @@ import { setFlagsFromString } from "node:v8";
 
 declare global {
   namespace WebAssembly {
-    class Memory {
-      constructor(descriptor: { initial: number; maximum?: number; shared?: boolean });
+    // Interfaces and vars, not classes: these merge where a program sees this declaration twice, from source and from dist.
+    interface Memory {
       readonly buffer: SharedArrayBuffer;
     }
-    class Module {
-      constructor(bytes: Uint8Array);
-      static imports(module: Module): { module: string; name: string; kind: string }[];
-      static exports(module: Module): { name: string; kind: string }[];
+    interface Module {
+      readonly [Symbol.toStringTag]: "WebAssembly.Module";
     }
-    class Instance {
-      constructor(module: Module, imports: Record<string, Record<string, unknown>>);
+    interface Instance {
       readonly exports: Record<string, unknown>;
     }
+    var Memory: new (descriptor: { initial: number; maximum?: number; shared?: boolean }) => Memory;
+    var Module: {
+      new (bytes: Uint8Array): Module;
+      imports(module: Module): { module: string; name: string; kind: string }[];
+      exports(module: Module): { name: string; kind: string }[];
+    };
+    var Instance: new (module: Module, imports: Record<string, Record<string, unknown>>) => Instance;
   }
 }
 

@@ -17,7 +17,10 @@ describe("test_get_device_info", () => {
   test.each([0, 8, 15])("bad argsz: %i is EINVAL", (argsz) =>
     rig.refused(COMMAND.GET_INFO, fields(argsz, 0, 0, 0), ERRNO.EINVAL),
   );
-  test.each([16, 32])("valid with argsz %i: argsz 16, flags RESET and PCI, 9 regions, 5 interrupt indexes", (argsz) =>
-    rig.answered(COMMAND.GET_INFO, fields(argsz, 0, 0, 0), fields(16, 3, 9, 5)),
+  test.each([16, 32])(
+    "valid with argsz %i: argsz 16, flags RESET and PCI, 9 regions, 5 interrupt indexes",
+    async (argsz) => {
+      await rig.answered(COMMAND.GET_INFO, fields(argsz, 0, 0, 0), fields(16, 3, 9, 5));
+    },
   );
 });
