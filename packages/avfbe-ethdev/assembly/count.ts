@@ -1,4 +1,4 @@
-// Counters in the arena: 64 bits, one writer.
+// Counters in the arena: 64 bits, one writer; and other words that kernels of both directions keep.
 
 // @ts-ignore: decorator
 @inline
@@ -8,3 +8,10 @@ export function count(state: u32, counter: u32, n: u32): void {
 
 /** The first six bytes of a frame as a number. */
 export const MAC_MASK: u64 = 0xffff_ffff_ffff;
+
+/** A word of a position as it is kept (emudev's layout/position.ts): its complement above it. */
+// @ts-ignore: decorator
+@inline
+export function sealed(word: u32): u64 {
+  return <u64>word | (<u64>~word << 32);
+}

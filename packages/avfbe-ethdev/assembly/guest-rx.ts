@@ -49,7 +49,7 @@ import {
 } from "../src/layout/guest-queue";
 import { BURST_DESCS_MAX } from "../src/layout/port-queue";
 import { addressPasses } from "./filter";
-import { count, MAC_MASK } from "./count";
+import { count, MAC_MASK, sealed } from "./count";
 import { givenBytes, givePlain } from "./guest-rx-plain";
 import { GAVE_NOTHING, GAVE_STOP, givePacket } from "./guest-frame";
 import { castBits, checkedBits, packetType } from "./status";
@@ -192,7 +192,7 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
 function publish(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
   store<u32>(gq, to, GQ_HEAD);
   const position = load<u32>(gq, GRX_POSITION);
-  if (position) store<u32>(position, to, QPOS_NEXT);
+  if (position) store<u64>(position, sealed(to), QPOS_NEXT);
   atomic.add<u32>(gq, 1, GQ_FENCE);
   let back = gq + GRX_WRITE_BACK;
   for (let at = from; at != to; back += 8) {
@@ -201,6 +201,6 @@ function publish(gq: u32, ring: u32, from: u32, to: u32, size: u32): void {
   }
   if (position) {
     atomic.add<u32>(gq, 1, GQ_FENCE);
-    store<u32>(position, to, QPOS_DONE);
+    store<u64>(position, sealed(to), QPOS_DONE);
   }
 }

@@ -37,7 +37,7 @@ import {
   POSITION_SKIP,
 } from "../src/layout/guest-queue";
 import { RXQ_LEND, RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
-import { count, MAC_MASK } from "./count";
+import { count, MAC_MASK, sealed } from "./count";
 import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO } from "./guest-packet";
 import { PLAIN, PLAIN_MASK, plainBytes, plainGroups, takePlain } from "./guest-tx-plain";
 import { tsoNext, tsoSegments } from "./tso";
@@ -234,7 +234,7 @@ function giveBack(gq: u32, position: u32, size: u32): void {
   const ring = ringAt(gq, table, size << 4);
   if (ring == 0) return;
   const word = to | (!unsent && load<u32>(gq, GTX_SKIP) ? POSITION_SKIP : 0);
-  if (position) store<u32>(position, word, QPOS_NEXT);
+  if (position) store<u64>(position, sealed(word), QPOS_NEXT);
   atomic.add<u32>(gq, 1, GQ_FENCE);
   for (let at = from; at != to; ) {
     store<u64>(ring + (at << 4), TX_DTYPE_DONE, 8);
@@ -242,7 +242,7 @@ function giveBack(gq: u32, position: u32, size: u32): void {
   }
   if (position) {
     atomic.add<u32>(gq, 1, GQ_FENCE);
-    store<u32>(position, word, QPOS_DONE);
+    store<u64>(position, sealed(word), QPOS_DONE);
   }
   store<u32>(gq, to, GTX_DONE);
   const dirty = load<u32>(table, MEM_TABLE_DIRTY);

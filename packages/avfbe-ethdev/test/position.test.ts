@@ -2,7 +2,7 @@
 // and one whose process was killed at any store of a burst loses nothing and gives at most that burst twice. A kill is played
 // by the memory as it was after each store that matters: descriptors, then words of the position.
 import { TX_DTYPE_DONE } from "@emudev/avf";
-import { QPOS_BYTES, QPOS_DONE, QPOS_NEXT } from "@emudev/emudev";
+import { loadPlace, QPOS_BYTES, QPOS_DONE, sealPlace, storeIntent, storePlace } from "@emudev/emudev";
 import { Mempool } from "@emudev/shm";
 import { afterEach, expect, test } from "vitest";
 import { POSITION_SKIP } from "../src/layout/guest-queue.ts";
@@ -21,16 +21,20 @@ async function make(durable: boolean): Promise<{ bench: Bench; places: number }>
   const places = arena.memzoneReserve(`places${zone++}`, 2 * QPOS_BYTES).off;
   const bench = await Bench.make(pool);
   benches.push(bench);
+  for (const number of [0, 1]) storePlace(arena, places + number * QPOS_BYTES, 0);
   bench.guest.position = (number) => ({ off: places + number * QPOS_BYTES, durable });
   return { bench, places };
 }
 const frame = (seq: number): Uint8Array => Uint8Array.from({ length: 64 }, (_, i) => (i === 20 ? seq : 2));
 const seqs = (frames: readonly Uint8Array[]): number[] => frames.map((bytes) => bytes[20]!);
-const words = (places: number, number: number): number[] =>
-  [QPOS_DONE, QPOS_NEXT].map((field) => arena.u32[(places + number * QPOS_BYTES + field) >>> 2]!);
+const words = (places: number, number: number): number[] => {
+  const { done, next } = loadPlace(arena, places + number * QPOS_BYTES)!;
+  return [done, next];
+};
 const setWords = (places: number, number: number, done: number, next: number): void => {
-  arena.u32[(places + number * QPOS_BYTES + QPOS_DONE) >>> 2] = done;
-  arena.u32[(places + number * QPOS_BYTES + QPOS_NEXT) >>> 2] = next;
+  const off = places + number * QPOS_BYTES;
+  storeIntent(arena, off, next);
+  arena.u64[(off + QPOS_DONE) >>> 3] = sealPlace(done);
 };
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 

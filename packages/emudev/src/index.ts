@@ -15,6 +15,7 @@ export * from "./control/types.ts";
 export { Vector } from "./control/vector.ts";
 export * as MEM_TABLE_LAYOUT from "./layout/mem-table.ts";
 export { MEM_INDIRECT, MEM_PROT_READ, MEM_PROT_WRITE } from "./layout/mem-table.ts";
+export { loadPlace, openPlace, type QueuePlace, sealPlace, storeIntent, storePlace } from "./control/position.ts";
 export { QPOS_BYTES, QPOS_DONE, QPOS_INDEX, QPOS_NEXT } from "./layout/position.ts";
 export * as VECTOR_LAYOUT from "./layout/vector.ts";
 export { VECTOR_BYTES } from "./layout/vector.ts";

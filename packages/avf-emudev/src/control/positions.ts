@@ -2,21 +2,23 @@
 // emudev's numbers. They lie in a memzone of the device, or in its state file (state/state-file.ts), where they outlive the
 // process. The device writes them only while the backend does not have the queue.
 import { AVF_QUEUE_PAIRS_MAX } from "@emudev/avf";
-import { type EmuDevQueuePosition, QPOS_BYTES, QPOS_DONE, QPOS_NEXT } from "@emudev/emudev";
+import { type EmuDevQueuePosition, loadPlace, QPOS_BYTES, storePlace } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 
-export const POSITIONS_BYTES = 2 * AVF_QUEUE_PAIRS_MAX * QPOS_BYTES;
+export const POSITIONS = 2 * AVF_QUEUE_PAIRS_MAX;
+export const POSITIONS_BYTES = POSITIONS * QPOS_BYTES;
 
 export class Positions {
   readonly #arena: Arena;
   readonly #off: number;
   readonly #durable: boolean;
 
-  /** @param off POSITIONS_BYTES in the arena; @param durable they outlive the process */
+  /** @param off POSITIONS_BYTES in the arena; @param durable they outlive the process, and hold what the last one left */
   constructor(arena: Arena, off: number, durable: boolean) {
     this.#arena = arena;
     this.#off = off;
     this.#durable = durable;
+    if (!durable) for (let queue = 0; queue < POSITIONS; queue++) this.set(queue, 0);
   }
 
   /** For the backend. */
@@ -25,12 +27,10 @@ export class Positions {
   }
 
   get(queue: number): number {
-    return this.#arena.u32[(this.#off + queue * QPOS_BYTES + QPOS_DONE) >>> 2]!;
+    return loadPlace(this.#arena, this.#off + queue * QPOS_BYTES)?.done ?? 0;
   }
 
   set(queue: number, word: number): void {
-    const at = this.#off + queue * QPOS_BYTES;
-    Atomics.store(this.#arena.u32, (at + QPOS_NEXT) >>> 2, word);
-    Atomics.store(this.#arena.u32, (at + QPOS_DONE) >>> 2, word);
+    storePlace(this.#arena, this.#off + queue * QPOS_BYTES, word);
   }
 }

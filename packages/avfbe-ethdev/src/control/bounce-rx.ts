@@ -83,10 +83,13 @@ export class RxBounce extends Bounce {
     });
     const word = descs.slice(8, 16);
     view.setBigUint64(8, 0n, true);
+    const end = (first + run) % this.info.size;
+    this.queue.intend(end);
     await this.memory.write(this.guestAddress(first), descs);
     if (this.gone) return false;
     await this.memory.write(this.guestAddress(first) + 8n, word);
     if (this.gone) return false;
+    this.queue.reach(end);
     this.slotHead = (this.slotHead + run) % this.slots;
     this.raise();
     return true;

@@ -110,8 +110,11 @@ export class TxBounce extends Bounce {
       view.setBigUint64(i * TX_DESC_BYTES, this.#parts[(this.slotHead + i) % SLOTS]!.address, true);
       view.setBigUint64(i * TX_DESC_BYTES + 8, BigInt(TX_DTYPE_DONE), true);
     }
+    const end = (first + run) % this.info.size;
+    this.queue.intend(end);
     await this.memory.write(this.guestAddress(first), bytes);
     if (this.gone) return false;
+    this.queue.reach(end);
     this.#buffers.release(this.#parts[(this.slotHead + run - 1) % SLOTS]!.end);
     this.slotHead = (this.slotHead + run) % SLOTS;
     this.raise();

@@ -3,7 +3,16 @@
 // provider's checks are not relied on. Used by guest-queues.ts.
 import { type AvfQueuePriv, RX_DESC_BYTES, TX_DESC_BYTES } from "@emudev/avf";
 import type { EmuDevQueueInfo, EmuDevQueuePosition } from "@emudev/emudev";
-import { EMU_DEV_DB_FD, emuGetDbInfo, emuGetIrqInfo, emuGetMemTable, QPOS_INDEX } from "@emudev/emudev";
+import {
+  EMU_DEV_DB_FD,
+  emuGetDbInfo,
+  emuGetIrqInfo,
+  emuGetMemTable,
+  loadPlace,
+  QPOS_INDEX,
+  storeIntent,
+  storePlace,
+} from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 import {
   FRAME_MAX,
@@ -34,7 +43,7 @@ import {
   POSITION_SKIP,
 } from "../layout/guest-queue.ts";
 import type { Bounce } from "./bounce.ts";
-import { completeTx, type GuestRing, readPosition, recover, writePosition } from "./position.ts";
+import { completeTx, type GuestRing, recover } from "./position.ts";
 
 /** What all queues of a guest share. */
 export interface GuestContext {
@@ -135,18 +144,44 @@ export class GuestQueue {
    * @param index where the queue goes on, of one that was bounced
    */
   leave(index?: number): void {
-    const durable = this.get(this.#positionField) !== 0;
-    const tso = durable && this.unfinished; // sent again from its beginning
-    const head = index ?? this.get(tso ? GTX_TSO_DESC : GQ_HEAD);
-    if (this.kind === "tx" && this.#ring !== null && index === undefined) {
-      completeTx(this.#ring, this.get(GTX_DONE), head);
-      this.put(GTX_DONE, head);
-    }
-    const skip = this.kind === "tx" && !tso && this.get(GTX_SKIP) !== 0;
-    if (this.#position !== null) writePosition(this.#context.arena, this.#position, head | (skip ? POSITION_SKIP : 0));
+    if (index === undefined) this.giveBack();
+    else if (this.#position !== null) storePlace(this.#context.arena, this.#position.off, index);
   }
 
-  /** The position is left to `leave` from here on: what the kernel counts are the descriptors of a shadow. */
+  /**
+   * Gives back what the lcore has handed on, as its next burst would. No lcore may have the queue.
+   * @returns whether the guest got descriptors back
+   */
+  giveBack(): boolean {
+    const { arena } = this.#context;
+    const durable = this.get(this.#positionField) !== 0;
+    const tso = durable && this.unfinished; // sent again from its beginning
+    const head = this.get(tso ? GTX_TSO_DESC : GQ_HEAD);
+    const skip = this.kind === "tx" && !tso && this.get(GTX_SKIP) !== 0;
+    const word = head | (skip ? POSITION_SKIP : 0);
+    let gave = false;
+    if (this.kind === "tx" && this.#ring !== null) {
+      const done = this.get(GTX_DONE);
+      gave = done !== head;
+      if (durable) storeIntent(arena, this.#position!.off, word);
+      completeTx(this.#ring, done, head);
+      this.put(GTX_DONE, head);
+    }
+    if (this.#position !== null) storePlace(arena, this.#position.off, word);
+    return gave;
+  }
+
+  /** A bounce is about to give descriptors back up to an index, ... */
+  intend(index: number): void {
+    if (this.#position?.durable) storeIntent(this.#context.arena, this.#position.off, index);
+  }
+
+  /** ... and has done so. */
+  reach(index: number): void {
+    if (this.#position?.durable) storePlace(this.#context.arena, this.#position.off, index);
+  }
+
+  /** The position is the bounce's from here on: what the kernel counts are the descriptors of a shadow. */
   shadow(): void {
     this.leave();
     this.put(this.#positionField, 0);
@@ -163,12 +198,11 @@ export class GuestQueue {
     let head = 0;
     let skip = 0;
     if (position !== null) {
-      const words = readPosition(arena, position);
-      const recovered = position.durable ? recover(ring, this.kind, words, tail) : null;
-      head = recovered ?? words.next & QPOS_INDEX;
+      const words = loadPlace(arena, position.off) ?? { done: 0, next: 0 };
+      head = position.durable ? recover(ring, this.kind, words, tail) : words.done & QPOS_INDEX;
       if (head >= ring.size) head = 0;
       skip = words.next & POSITION_SKIP;
-      writePosition(arena, position, head | skip);
+      storePlace(arena, position.off, head | skip);
     }
     this.put(GQ_HEAD, head);
     this.put(this.#positionField, position?.durable ? position.off : 0);

@@ -76,6 +76,7 @@ export class GuestQueues {
     for (const off of this.#portRx) this.#store(off + RXQ_ACTIVE, 0);
     for (const off of this.#portTx) this.#store(off + TXQ_GUEST, 0);
     await this.#env.synchronize();
+    this.#settle();
     this.#portRx = portRx;
     this.#portTx = portTx;
     this.publish();
@@ -184,6 +185,16 @@ export class GuestQueues {
   free(): void {
     for (const queue of [...this.rx, ...this.tx]) queue.free();
     for (const zone of this.#zones) this.#env.arena.memzoneFree(zone);
+  }
+
+  /** What a stopped port has handed on is not left waiting for its next burst. */
+  #settle(): void {
+    const { arena, qsbr } = this.#env;
+    for (const queue of this.tx) {
+      if (!queue.published || queue.bounce !== null || !queue.giveBack()) continue;
+      const vector = queue.get(GQ_VECTOR);
+      if (vector !== 0) Vector.attach(arena, qsbr, vector).raise();
+    }
   }
 
   /** Lets the lcore finish what it has begun; where none polls, it is given up. */

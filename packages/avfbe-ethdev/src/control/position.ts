@@ -13,30 +13,12 @@ import {
 } from "@emudev/avf";
 import {
   type EmuDevMemTable,
-  type EmuDevQueuePosition,
   MEM_PROT_READ,
   MEM_PROT_WRITE,
-  QPOS_DONE,
   QPOS_INDEX,
-  QPOS_NEXT,
+  type QueuePlace,
 } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
-
-/** The words of a position: an index and flags each. */
-export interface Position {
-  done: number;
-  next: number;
-}
-
-export function readPosition(arena: Arena, { off }: EmuDevQueuePosition): Position {
-  return { done: arena.u32[(off + QPOS_DONE) >>> 2]!, next: arena.u32[(off + QPOS_NEXT) >>> 2]! };
-}
-
-/** Both words at once; no lcore has the queue. */
-export function writePosition(arena: Arena, { off }: EmuDevQueuePosition, word: number): void {
-  Atomics.store(arena.u32, (off + QPOS_NEXT) >>> 2, word);
-  Atomics.store(arena.u32, (off + QPOS_DONE) >>> 2, word);
-}
 
 /** A ring of the guest as this thread writes to it. */
 export interface GuestRing {
@@ -62,10 +44,11 @@ export function completeTx(ring: GuestRing, from: number, to: number): void {
 
 /**
  * Puts in order what a killed process left, and says where the queue goes on. The driver stands still while it reconnects, but
- * has taken what it saw given back before: the descriptors up to its tail are its new ones then.
- * @returns the index, or null when the ring is not mapped
+ * has taken what it saw given back before: the descriptors up to its tail are its new ones then. Of a ring that is not mapped
+ * nothing can be seen: it goes on at the first descriptor in question.
+ * @returns the index
  */
-export function recover(ring: GuestRing, kind: "rx" | "tx", position: Position, tail: number): number | null {
+export function recover(ring: GuestRing, kind: "rx" | "tx", position: QueuePlace, tail: number): number {
   const from = position.done & QPOS_INDEX;
   const to = position.next & QPOS_INDEX;
   const { size } = ring;
@@ -73,6 +56,7 @@ export function recover(ring: GuestRing, kind: "rx" | "tx", position: Position, 
   const distance = (index: number): number => (index - from + size) % size;
   const posted = distance(tail) < distance(to) ? distance(tail) : 0; // descriptors from `from` on that are new ones
   const first = (from + posted) % size;
+  if (offOf(ring, size * (kind === "tx" ? TX_DESC_BYTES : RX_DESC_BYTES)) === 0) return posted === 0 ? from : to;
   if (kind === "tx") {
     completeTx(ring, first, to);
     return to;
@@ -81,9 +65,8 @@ export function recover(ring: GuestRing, kind: "rx" | "tx", position: Position, 
 }
 
 /** The address of a buffer is cleared before its descriptor is given back: without both, the process died in between. */
-function recoverRx(ring: GuestRing, from: number, to: number, tail: number): number | null {
+function recoverRx(ring: GuestRing, from: number, to: number, tail: number): number {
   const off = offOf(ring, ring.size * RX_DESC_BYTES);
-  if (off === 0) return null;
   const { u64 } = ring.arena;
   const end = tail < ring.size ? tail : to;
   let at = from;
