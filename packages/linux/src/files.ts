@@ -2,12 +2,14 @@
 // expect an fd that does not block; `setNonBlocking` makes it so, for fds that came from somebody else.
 import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { ERRNO, LinuxError } from "./errors.ts";
-import { check, close, errno, fcntl, pread64, pwrite64, read, write } from "./libc.ts";
+import { check, close, errno, fcntl, flock, pread64, pwrite64, read, write } from "./libc.ts";
 
 const F_DUPFD_CLOEXEC = 1030;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 
 export type FileType = "file" | "socket" | "fifo" | "directory" | "char" | "block" | "other";
 
@@ -91,6 +93,14 @@ export function fileStat(fd: number): FileStat {
   else if (stat.isCharacterDevice()) type = "char";
   else if (stat.isBlockDevice()) type = "block";
   return { dev: stat.dev, ino: stat.ino, size: stat.size, blockSize: Number(stat.blksize), type };
+}
+
+/** Takes the open file's exclusive lock (flock(2)), which ends with its last fd. @returns false when somebody else has it */
+export function lockFile(fd: number): boolean {
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const error = errno();
+  if (error === ERRNO.EAGAIN) return false;
+  throw new LinuxError(error, "flock", fd);
 }
 
 /** What an fd is, as /proc names it: a path, "socket:[1234]", "anon_inode:[eventfd]". @throws LinuxError EBADF */

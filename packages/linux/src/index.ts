@@ -11,6 +11,7 @@ export {
   fdCount,
   fdName,
   fileStat,
+  lockFile,
   mappingCount,
   pread,
   pwrite,

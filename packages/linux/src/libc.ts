@@ -66,6 +66,7 @@ export const pwrite64 = bind<(fd: number, from: Pointer, bytes: number, offset: 
 );
 export const close = bind<(fd: number) => number>("int close(int)");
 export const memfd_create = bind<(name: string, flags: number) => number>("int memfd_create(const char *, uint32_t)");
+export const flock = bind<(fd: number, operation: number) => number>("int flock(int, int)");
 export const ftruncate64 = bind<(fd: number, bytes: number) => number>("int ftruncate64(int, int64_t)");
 export const mmap64 = bind<
   (address: number, bytes: number, prot: number, flags: number, fd: number, offset: number | bigint) => number

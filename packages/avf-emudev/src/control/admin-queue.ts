@@ -43,6 +43,8 @@ export class AdminQueues {
   writeLen(ring: AdminRing, len: number): void {
     if (this.#held) return;
     ring.len = len;
+    if (ring === this.atq) this.#send.wake();
+    else this.#receive.wake();
     if (ring === this.atq) this.#send.interrupt();
     else if (ring.enabled) this.#receive.interrupt();
     else this.#receive.drop();
@@ -66,6 +68,14 @@ export class AdminQueues {
   resume(): void {
     this.#send.resume();
     this.#receive.resume();
+  }
+
+  /**
+   * The driver is gone, its memory soon. Both queues rest when it resolves, registers keep their values, and each goes on
+   * when its length register is written. What was under way is void.
+   */
+  async rest(): Promise<void> {
+    await Promise.all([this.#send.rest(), this.#receive.rest()]);
   }
 
   /** Messages that wait for a buffer, oldest first. */

@@ -153,6 +153,34 @@ export class Bar0 {
     for (let at = 0; at < data.length; at += 4) this.write(offset + at, view.getUint32(at, true));
   }
 
+  /**
+   * What a register is to a driver that comes back, to see whether a write has changed it: heads and tails of the admin queues
+   * and whether a vector is armed are made anew then. NaN where that is not worth finding out.
+   */
+  kept(offset: number): number {
+    const { admin, interrupts, doorbells } = this.#parts;
+    const found = doorbells.covers(offset) ? null : findRegister(offset);
+    switch (found?.reg.offset) {
+      case undefined:
+      case REG.VF_ATQH1.offset:
+      case REG.VF_ATQT1.offset:
+      case REG.VF_ARQH1.offset:
+      case REG.VF_ARQT1.offset:
+      case REG.VFINT_ICR01.offset:
+        return 0;
+      case REG.VFINT_DYN_CTLN1.offset:
+        return interrupts.keptOf(found!.index + 1);
+      case REG.VFINT_ICR0_ENA1.offset:
+        return interrupts.icr0Ena;
+      case REG.VF_ATQLEN1.offset:
+        return admin.atq.len;
+      case REG.VF_ARQLEN1.offset:
+        return admin.arq.len;
+      default:
+        return Number.NaN;
+    }
+  }
+
   /** Registers without effect that were written, as offset and value. */
   plain(): [number, number][] {
     return this.#plain.flatMap((value, index) => [[4 * index, value >>> 0] as [number, number]]); // holes are passed over

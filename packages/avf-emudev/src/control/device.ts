@@ -42,6 +42,8 @@ import { dirtyLogOf, Migration } from "./migration.ts";
 import { accessOf, addressOf, frameMax, type Params } from "./params.ts";
 import { POSITIONS_BYTES, Positions } from "./positions.ts";
 import { ResetControl } from "./reset.ts";
+import { Keeper } from "./state/keeper.ts";
+import type { StateFile } from "./state/state-file.ts";
 import { enabledQueues, newVf, type Vf } from "./vf.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -59,6 +61,8 @@ export class AvfDevice implements VfioUserDevice {
   readonly link: Link;
   readonly resets: ResetControl;
   readonly positions: Positions;
+  /** Keeps the device in a file (`state=`), null = it is reset when its client leaves. */
+  readonly keeper: Keeper | null;
   readonly migration: Migration;
   readonly dirtyLog: DirtyLogOps;
   readonly server: VfioUserServer;
@@ -84,8 +88,8 @@ export class AvfDevice implements VfioUserDevice {
   readonly #mailbox: Mailbox;
   readonly #unguard: () => void;
 
-  /** @param mac the address that the guest finds after power-on */
-  constructor(eal: Eal, dev: EmuDev, params: Params, mac: Uint8Array) {
+  /** @param mac the address that the guest finds after power-on; @param file of `state=`, which the device closes */
+  constructor(eal: Eal, dev: EmuDev, params: Params, mac: Uint8Array, file: StateFile | null = null) {
     const { name } = dev;
     const { arena, qsbr } = eal;
     this.#eal = eal;
@@ -101,8 +105,9 @@ export class AvfDevice implements VfioUserDevice {
     this.backend = new Backend(dev, this.attributes, this.#log);
     this.memory = new EmuDevMemTable(arena, qsbr, name);
     this.doorbells = new Doorbells(arena, name, params.doorbell, params.queues);
-    const places = arena.memzoneReserve(`${name}.positions`, POSITIONS_BYTES, 64).off;
-    this.positions = new Positions(arena, places, false);
+    const places = file?.positionsOff ?? arena.memzoneReserve(`${name}.positions`, POSITIONS_BYTES, 64).off;
+    this.positions = new Positions(arena, places, file !== null);
+    this.keeper = file === null ? null : new Keeper(this, file, this.#log);
     const words = arena.memzoneReserve(`${name}.vectors`, this.vectors * VECTOR_BYTES, 64).off;
     this.interrupts = new Interrupts(arena, qsbr, words, this.vectors, (vector, index, interval) =>
       this.doorbells.write(REG.VFINT_ITRN1.offset + index * 0x40 + (vector - 1) * 4, interval),
@@ -128,7 +133,11 @@ export class AvfDevice implements VfioUserDevice {
       begin: (hard) => this.#resetBegins(hard),
       quiesce: () => this.backend.tell(EMU_DEV_EVENT_RESET),
       finish: (hard) => this.#resetToInitial(hard),
-      end: () => this.admin.release(),
+      end: (hard) => {
+        this.admin.release();
+        if (hard) this.keeper?.forget();
+        else this.keeper?.save();
+      },
     });
     this.#mailbox = new Mailbox(this, this.#log);
     this.bar0 = new Bar0({
@@ -161,7 +170,8 @@ export class AvfDevice implements VfioUserDevice {
     this.interrupts.reset();
     this.doorbells.close();
     this.#eal.arena.memzoneFree(`${this.name}.vectors`);
-    this.#eal.arena.memzoneFree(`${this.name}.positions`);
+    if (this.keeper !== null) this.keeper.close();
+    else this.#eal.arena.memzoneFree(`${this.name}.positions`);
   }
 
   /** The counters of GET_STATS: 12 numbers of 64 bits. */
@@ -173,6 +183,12 @@ export class AvfDevice implements VfioUserDevice {
       counters[i]! += base;
     });
     return bytes;
+  }
+
+  /** A backend lends its counters at an arena offset, or takes them back (null): what they came to is not forgotten. */
+  takeStats(off: number | null): void {
+    if (off === null) this.statsBase = Array.from(new BigUint64Array(this.stats().slice().buffer));
+    this.statsOff = off;
   }
 
   /** A queue vector's gap is that of its receive queue's ITR register, which lies in the doorbell pages. */
@@ -201,9 +217,22 @@ export class AvfDevice implements VfioUserDevice {
   }
 
   regionWrite(index: number, offset: number, data: Uint8Array): void | Promise<void> {
+    if (this.keeper !== null) return this.#keptWrite(this.keeper, index, offset, data);
     if (index === PCI_REGION.CONFIG) return this.config.write(offset, data);
     if (index === MSIX_BAR) return this.msix.write(offset, data);
     this.bar0.writeBytes(offset, data);
+  }
+
+  #keptWrite(keeper: Keeper, index: number, offset: number, data: Uint8Array): void | Promise<void> {
+    if (index === PCI_REGION.BAR0) {
+      const before = data.length === 4 ? this.bar0.kept(offset) : Number.NaN;
+      this.bar0.writeBytes(offset, data);
+      if (this.bar0.kept(offset) !== before) keeper.save(); // NaN, too
+      return;
+    }
+    const reset = index === PCI_REGION.CONFIG ? this.config.write(offset, data) : this.msix.write(offset, data);
+    if (reset !== undefined) return reset; // it forgets the state by itself
+    keeper.save();
   }
 
   ioFds(index: number): readonly IoFd[] {
@@ -244,7 +273,8 @@ export class AvfDevice implements VfioUserDevice {
 
   /** The client's memory and eventfds are still there: the backend lets go of its queues before they go. */
   async leaving(): Promise<void> {
-    await this.resets.deviceReset();
+    if (this.keeper === null) await this.resets.deviceReset();
+    else await this.keeper.clientLeft();
     this.migration.reset();
     await this.memory.dirty.stop();
   }
@@ -255,9 +285,12 @@ export class AvfDevice implements VfioUserDevice {
       this.migration.reset();
       return;
     }
-    this.config.reset();
+    const kept = this.keeper !== null;
+    if (!kept) this.config.reset();
+    for (const vector of this.interrupts.vectors) vector.setItrRegister(0);
     await this.#eal.synchronize(); // lcores may just have read where an ITR register lay
-    this.doorbells.disconnect();
+    this.doorbells.disconnect(kept ? this.doorbells.words() : []);
+    this.mapItrRegisters();
   }
 
   /** Clients may come from here on. */

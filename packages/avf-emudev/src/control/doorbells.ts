@@ -104,31 +104,35 @@ export class Doorbells {
 
   /** New pages for a client that comes. */
   connect(): void {
+    const words = this.words();
     const fd = memfdCreate(this.#name, BYTES, { seals: true });
     try {
       addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
       const off = this.#arena.mapWindow(fd, 0, BYTES, PROT.READ | PROT.WRITE);
       if (off === null) {
         closeFd(fd);
-        this.clear();
         return;
       }
       this.#off = off;
       this.#fd = fd;
+      this.setWords(words); // of a device that was kept
     } catch (error) {
       closeFd(fd);
       throw error;
     }
   }
 
-  /** The pages of the client that left go; no lcore may hold a queue of it any longer. */
-  disconnect(): void {
+  /**
+   * The pages of the client that left go; no lcore may hold a queue of it any longer.
+   * @param words what the next client finds in its own
+   */
+  disconnect(words: readonly (readonly [number, number])[] = []): void {
     if (this.#fd < 0) return;
     this.#arena.unmapWindow(this.#off);
     closeFd(this.#fd);
     this.#fd = -1;
     this.#off = this.#private;
-    this.clear();
+    this.setWords(words);
     if (!this.#lent) return;
     // A client that has left must not ring any longer.
     this.#lent = false;

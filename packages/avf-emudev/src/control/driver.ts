@@ -6,6 +6,7 @@ import { type EmuDev, emuDevAllocate, emuDevClose, emuDevConfigure, emuDevReleas
 import { AvfDevice } from "./device.ts";
 import { ops } from "./ops.ts";
 import { addressOf, checkParams, defaultMac, PARAMS, type Params } from "./params.ts";
+import { StateFile } from "./state/state-file.ts";
 import { enabledQueues } from "./vf.ts";
 
 const devices = new Map<string, AvfDevice>();
@@ -16,8 +17,9 @@ async function probe(vdev: VdevDevice, eal: Eal): Promise<void> {
   checkParams(vdev.name, params);
   const dev = emuDevAllocate(vdev.name, ops, params.id === undefined ? {} : { id: params.id });
   try {
-    const device = new AvfDevice(eal, dev, params, params.mac ?? defaultMac(dev.id));
+    const device = makeDevice(eal, dev, params);
     dev.privData = device;
+    await device.keeper?.restore();
     await emuDevConfigure(dev.id, params);
     await emuDevStart(dev.id);
     devices.set(vdev.name, device);
@@ -27,6 +29,16 @@ async function probe(vdev: VdevDevice, eal: Eal): Promise<void> {
   }
   vdev.private = dev;
   announce(eal);
+}
+
+function makeDevice(eal: Eal, dev: EmuDev, params: Params): AvfDevice {
+  const file = params.state === undefined ? null : StateFile.open(params.state, eal.arena);
+  try {
+    return new AvfDevice(eal, dev, params, params.mac ?? defaultMac(dev.id), file);
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
 }
 
 async function takeDown(dev: EmuDev): Promise<void> {

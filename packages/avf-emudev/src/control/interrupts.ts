@@ -18,6 +18,7 @@ import {
   ITR_UNIT_US,
 } from "@emudev/avf";
 import { VECTOR_BYTES, Vector } from "@emudev/emudev";
+import { signalEventfd } from "@emudev/linux";
 import type { Arena, Qsbr } from "@emudev/shm";
 
 /** Bits of a DYN_CTL register that read back as written. */
@@ -100,6 +101,15 @@ export class Interrupts {
   /** Bits of a vector's DYN_CTL that read back. */
   keptOf(vector: number): number {
     return this.#kept[vector]!;
+  }
+
+  /** A driver that comes back may have missed an interrupt of this vector: it gets one, whether or not it has it armed. */
+  nudge(number: number): void {
+    const vector = this.vectors[number];
+    if (vector === undefined) return;
+    const { armed, fd } = vector;
+    vector.raise();
+    if (!armed && fd >= 0) signalEventfd(fd);
   }
 
   /** Takes another device's registers; what is pending and armed fires, unless the vectors are held. */

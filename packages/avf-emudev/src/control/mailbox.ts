@@ -31,6 +31,7 @@ export class Mailbox {
     const { vf } = device;
     const reply = await this.#reply(op, data);
     if (reply === null || vf !== device.vf) return; // a reset came between: nobody waits for it
+    device.keeper?.save();
     device.admin.send(op, reply.status, reply.data ?? NO_DATA);
     reply.after?.();
   }
@@ -59,13 +60,16 @@ function makeContext(device: AvfDevice): VirtchnlContext {
     mac: () => device.attributes.get("mac"),
     stats: () => device.stats(),
     setAttr: (name, value) => backend.setAttr(name, value),
-    queuesEnabled(numbers) {
-      for (const number of numbers) {
-        const queue = queueOf(device.vf, number)!;
-        if (!queue.resume) device.positions.set(number, 0);
+    async queuesEnabled(numbers) {
+      const queues = numbers.map((number) => queueOf(device.vf, number)!);
+      const resumed = queues.filter((queue) => queue.resume);
+      queues.forEach((queue, i) => {
+        if (!queue.resume) device.positions.set(numbers[i]!, 0);
         queue.resume = false;
-      }
-      return backend.enable(numbers);
+      });
+      device.keeper?.save(); // enabled before it moves: after a crash it goes on at its position
+      await backend.enable(numbers);
+      for (const vector of new Set(resumed.map((queue) => queue.vector))) device.interrupts.nudge(vector);
     },
     queuesDisabled: (numbers) => backend.disable(numbers),
     clearTails(numbers) {

@@ -62,6 +62,7 @@ export class Migration implements MigrationOps {
     }
     if (to !== "stopCopy") this.#out = NO_BYTES;
     this.#state = to;
+    this.#device.keeper?.save();
   }
 
   save(max: number): Uint8Array {

@@ -69,7 +69,7 @@ export const ops: EmuDevOps = {
   unsubscribeEvent(dev) {
     const device = deviceOf(dev);
     if (device.backend.present) return;
-    device.statsOff = null;
+    device.takeStats(null);
     backendSets(device, "link_up", false);
   },
   getMemTable: (dev) => deviceOf(dev).memory,
@@ -82,6 +82,6 @@ export const ops: EmuDevOps = {
   getAttr: (dev, name) => deviceOf(dev).attributes.get(name),
   setAttr: (dev, name, value) => backendSets(deviceOf(dev), name, value),
   regionMap(dev, _name, _bytes, base) {
-    deviceOf(dev).statsOff = base;
+    deviceOf(dev).takeStats(base);
   },
 };

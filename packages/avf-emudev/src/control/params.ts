@@ -22,6 +22,7 @@ export const PARAMS = {
   speed: { type: "uint", min: 100, max: 400_000, default: 10_000, help: "link speed in Mbit/s" },
   doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
   poll: { type: "choice", choices: ["off", "on"], default: "off", help: "on: read the client's socket all the time" },
+  state: { type: "path", help: "file that keeps the device while its client or this process is away" },
   mode: { type: "mode", help: "permissions of the socket file, octal; default: the umask's" },
   uid: { type: "user", help: "owner of the socket file, name or number" },
   gid: { type: "group", help: "group of the socket file, name or number" },

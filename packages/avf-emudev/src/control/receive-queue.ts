@@ -37,6 +37,7 @@ export class ReceiveQueue {
   /** Messages that wait, oldest first. */
   backlog: Message[] = [];
   #paused = false;
+  #resting = false;
   #generation = 0;
   #task: Promise<void> | null = null;
 
@@ -92,8 +93,19 @@ export class ReceiveQueue {
     while (this.#task !== null) await this.#task;
   }
 
+  /** Void what waits and begin nothing until `wake`; resolves when nothing runs. */
+  async rest(): Promise<void> {
+    this.#resting = true;
+    this.drop();
+    await this.#task;
+  }
+
+  wake(): void {
+    this.#resting = false;
+  }
+
   #start(): void {
-    if (this.#task !== null || this.#paused || this.backlog.length === 0 || !this.ring.ready) return;
+    if (this.#task !== null || this.#paused || this.#resting || this.backlog.length === 0 || !this.ring.ready) return;
     this.#task = this.#run(this.#generation).finally(() => {
       this.#task = null;
       this.#start();

@@ -13,7 +13,7 @@ export interface ResetEffects {
   /** Registers and settings get their initial values. */
   finish(hard: boolean): void;
   /** The function works again. */
-  end(): void;
+  end(hard: boolean): void;
 }
 
 export class ResetControl {
@@ -65,7 +65,7 @@ export class ResetControl {
     if (number !== this.#newest) return;
     this.#effects.finish(hard);
     this.#enter("done");
-    this.#effects.end();
+    this.#effects.end(hard);
   }
 
   #enter(event: Event): boolean {

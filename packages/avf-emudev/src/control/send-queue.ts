@@ -44,6 +44,7 @@ export class SendQueue {
   #generation = 0;
   #task: Promise<void> | null = null;
   #paused = false;
+  #resting = false;
 
   constructor(memory: GuestMemory, host: SendQueueHost, counters: Counters) {
     this.#memory = memory;
@@ -75,8 +76,19 @@ export class SendQueue {
     this.#start();
   }
 
+  /** Void what is under way and begin nothing until `wake`; resolves when nothing runs. */
+  async rest(): Promise<void> {
+    this.#resting = true;
+    this.#generation++;
+    await this.#task;
+  }
+
+  wake(): void {
+    this.#resting = false;
+  }
+
   #start(): void {
-    if (this.#task !== null || this.#paused || !this.ring.ready) return;
+    if (this.#task !== null || this.#paused || this.#resting || !this.ring.ready) return;
     // It ends when nothing is ready, or it is paused, or the generation has changed; only then there can be a next one.
     this.#task = this.#run(this.#generation).finally(() => {
       this.#task = null;

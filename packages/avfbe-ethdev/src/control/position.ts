@@ -11,13 +11,7 @@ import {
   TX_DESC_BYTES,
   TX_DTYPE_DONE,
 } from "@emudev/avf";
-import {
-  type EmuDevMemTable,
-  MEM_PROT_READ,
-  MEM_PROT_WRITE,
-  QPOS_INDEX,
-  type QueuePlace,
-} from "@emudev/emudev";
+import { type EmuDevMemTable, MEM_PROT_READ, MEM_PROT_WRITE, QPOS_INDEX, type QueuePlace } from "@emudev/emudev";
 import type { Arena } from "@emudev/shm";
 
 /** A ring of the guest as this thread writes to it. */

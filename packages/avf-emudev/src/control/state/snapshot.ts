@@ -69,18 +69,21 @@ export function misfit(device: AvfDevice, state: AvfState): string | null {
   return hex(got) === hex(want) ? null : "the configuration space is not that of an AVF with these vectors";
 }
 
-/** Gives a state that is valid and fits to a device that was reset. Resolves when the backend knows the settings. */
-export async function putState(device: AvfDevice, state: AvfState): Promise<void> {
+/**
+ * Gives a state that is valid and fits to a device that was reset. Resolves when the backend knows the settings.
+ * @param placed positions are there already
+ */
+export async function putState(device: AvfDevice, state: AvfState, placed = false): Promise<void> {
   const { admin, interrupts, doorbells, backend, positions } = device;
   const vf = newVf(state.pairs);
   Object.assign(vf, { ready: state.ready, caps: state.caps, minor: state.minor });
   state.rx.forEach((saved, i) => {
     vf.rx[i] = queueIn(saved, pairOf(state, i).rx);
-    positions.set(rxQueueNumber(i), saved.position);
+    if (!placed) positions.set(rxQueueNumber(i), saved.position);
   });
   state.tx.forEach((saved, i) => {
     vf.tx[i] = queueIn(saved, pairOf(state, i).tx);
-    positions.set(txQueueNumber(i), saved.position);
+    if (!placed) positions.set(txQueueNumber(i), saved.position);
   });
   vf.macs = new Map(state.macs.map((mac) => [mac, unhex(mac)]));
   vf.vlans = new Set(state.vlans);
