@@ -117,6 +117,49 @@ describe("ports without end", () => {
   });
 });
 
+describe("one packet to several ports", () => {
+  const [from, a, b] = [`${folder}/several-rx.pcap`, `${folder}/several-a.pcap`, `${folder}/several-b.pcap`];
+  const packets = [ARP, PING, OTHER];
+  const sent = (path: string) => readPcap(readFileSync(path)).packets.map(({ data }) => text(data));
+  const DEVICES = [`net_pcap0,rx_pcap=${from}`, `net_pcap1,tx_pcap=${a}`, `net_pcap2,tx_pcap=${b}`];
+
+  async function run(...commands: string[]): Promise<Program> {
+    writeFileSync(from, writePcap(packets.map((data, i) => ({ seconds: i, nanoseconds: 0, data }))));
+    const pmd = await start(DEVICES, []);
+    for (const command of [...commands, "start"]) await pmd.ask(command, PROMPT);
+    while (!(await pmd.ask("show port stats 0", PROMPT)).includes("RX-packets: 3 "));
+    await pmd.ask("stop", PROMPT);
+    expect(await pmd.ask("dump_mempool", PROMPT)).toContain("in_use_count=0\n");
+    pmd.child.stdin.end("quit\n");
+    expect((await pmd.exit).code).toBe(0);
+    expect(pmd.errors).toBe("");
+    return pmd;
+  }
+
+  it("flood sends it to all others, and its mbuf is free when the last has sent it", async () => {
+    const pmd = await run("set fwd flood");
+    expect(pmd.output).toContain("RX P=0/Q=0 (socket 0) -> TX P=1/Q=0 (socket 0)");
+    expect([sent(a), sent(b)]).toEqual([packets.map((p) => text(p)), packets.map((p) => text(p))]);
+  });
+
+  it("a mirror gets what a port receives, beside its peer", async () => {
+    await run("set portlist 0,1", "set mirror 0 2");
+    expect([sent(a), sent(b)]).toEqual([packets.map((p) => text(p)), packets.map((p) => text(p))]);
+  });
+
+  it("a port is not its own mirror, and modes that change packets have none", async () => {
+    const pmd = await start(["net_null0", "net_null1"], []);
+    expect(await pmd.ask("set mirror 0 0", PROMPT)).toContain("Port 0 cannot be its own mirror");
+    await pmd.ask("set mirror 0 1", PROMPT);
+    await pmd.ask("set fwd macswap", PROMPT);
+    expect(await pmd.ask("start", PROMPT)).toContain("Mode macswap changes or ends packets");
+    await pmd.ask("set mirror 0 off", PROMPT);
+    expect(await pmd.ask("start", PROMPT)).toContain("macswap packet forwarding");
+    pmd.child.stdin.end("quit\n");
+    expect((await pmd.exit).code).toBe(0);
+  });
+});
+
 describe("records", () => {
   it("tell how long a packet takes and how large bursts are, from when they are asked for", async () => {
     const pmd = await start(["net_null0", "net_null1"], ["--burst=16", "--record-burst-stats"]);

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HEAD_BYTES, makeHead } from "../src/control/head.ts";
-import { planStreams, spread } from "../src/control/topology.ts";
+import { planStreams, sharing, spread } from "../src/control/topology.ts";
 
 const routes = (ports: number[], topology: "paired" | "chained" | "loop") =>
   planStreams("io", ports, 1, 1, topology).map(({ rxPort, txPort }) => `${rxPort}>${txPort}`);
@@ -23,8 +23,8 @@ describe("topology", () => {
     expect(of("rxonly", 2, 0).length).toBe(4);
     expect(of("txonly", 0, 3).length).toBe(6);
     expect(of("icmpecho", 1, 1)).toEqual([
-      { rxPort: 0, rxQueue: 0, txPort: 0, txQueue: 0 },
-      { rxPort: 1, rxQueue: 0, txPort: 1, txQueue: 0 },
+      { rxPort: 0, rxQueue: 0, txPort: 0, txQueue: 0, copies: [] },
+      { rxPort: 1, rxQueue: 0, txPort: 1, txQueue: 0, copies: [] },
     ]);
   });
 
@@ -35,6 +35,35 @@ describe("topology", () => {
       fc.property(ports, topology, fc.integer({ min: 1, max: 4 }), (ids, kind, queues) => {
         const targets = planStreams("io", ids, queues, queues, kind).map((s) => `${s.txPort}/${s.txQueue}`);
         expect(new Set(targets).size).toBe(ids.length * queues);
+      }),
+    );
+  });
+
+  it("floods to all other ports, and to a mirror once", () => {
+    const of = (mode: "io" | "flood", mirror: [number, number][]) =>
+      planStreams(mode, [0, 1, 2], 1, 1, "chained", new Map(mirror)).map(({ txPort, copies }) => [txPort, ...copies]);
+    const others = [[1, 2], [0, 2], [0, 1]]; // biome-ignore format: a row
+    expect(of("flood", [])).toEqual(others);
+    expect(of("flood", [[0, 2], [1, 7]])).toEqual([[1, 2], [0, 2, 7], [0, 1]]); // biome-ignore format: a row
+    expect(of("io", [[0, 1], [1, 0]])).toEqual([[1], [2, 0], [0]]); // biome-ignore format: a row
+  });
+
+  it("keeps streams that share a transmit queue on one lcore, and no others", () => {
+    const map = (pairs: [number, number][]) => new Map(pairs.filter(([from, to]) => from !== to));
+    const mirrors = fc.array(fc.tuple(fc.nat(7), fc.nat(9)), { maxLength: 3 }).map(map);
+    const ports = fc.uniqueArray(fc.nat(7), { minLength: 2 });
+    fc.assert(
+      fc.property(fc.constantFrom("io" as const, "flood" as const), ports, mirrors, (mode, ids, kinds) => {
+        const plans = planStreams(mode, ids, 2, 2, "paired", kinds);
+        const groups = sharing(plans);
+        expect(groups.flat().length).toBe(plans.length);
+        expect(new Set(groups.flat())).toEqual(new Set(plans));
+        const queuesOf = (group: typeof plans) =>
+          new Set(group.flatMap((s) => [s.txPort, ...s.copies].map((port) => `${port}/${s.txQueue}`)));
+        const all = groups.flatMap((group) => [...queuesOf(group)]);
+        expect(new Set(all).size).toBe(all.length);
+        if (mode === "flood" && ids.length > 2) expect(groups.length).toBe(2);
+        else if (kinds.size === 0) expect(groups).toEqual(plans.map((plan) => [plan]));
       }),
     );
   });

@@ -69,6 +69,10 @@ export function pktmbuf_free(lcore: u32, m: u32): void {
   mbuf.free(lcore, m);
 }
 
+export function pktmbuf_refer_bulk(objs: u32, n: u32, more: u32): void {
+  mbuf.referBulk(objs, n, more);
+}
+
 export function pktmbuf_read(m: u32, offset: u32, bytes: u32, to: u32): u32 {
   return mbuf.readPacket(m, offset, bytes, to);
 }

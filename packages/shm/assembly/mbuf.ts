@@ -79,6 +79,15 @@ export function prefree(mbuf: u32): bool {
   return atomic.sub<u16>(mbuf, 1, MBUF_REFCNT) == 1;
 }
 
+/** rte_mbuf_refcnt_update for n packets, every segment of each: `more` further owners, each of whom frees them once. */
+export function referBulk(objs: u32, n: u32, more: u32): void {
+  const end = objs + (n << 2);
+  for (let at = objs; at < end; at += 4) {
+    for (let mbuf = load<u32>(at); mbuf != 0; mbuf = load<u32>(mbuf, MBUF_NEXT))
+      atomic.add<u16>(mbuf, <u16>more, MBUF_REFCNT);
+  }
+}
+
 /** rte_pktmbuf_free_bulk: frees n packets, chains included; a slot that holds 0 is passed over. */
 export function freeBulk(lcore: u32, objs: u32, n: u32): void {
   const end = objs + (n << 2);

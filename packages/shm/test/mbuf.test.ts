@@ -92,7 +92,9 @@ describe("free", () => {
             if (empty) return 0;
             const [head, ...rest] = segments.map((pool) => mbufAlloc(pools[pool]!, LCORE));
             for (const segment of rest) mbufChain(arena, head!, segment);
-            mbufRefcntUpdate(arena, head!, references - 1);
+            writeObjs(arena, objs, [head!]);
+            if (bulk) kernels.pktmbuf_refer_bulk(objs, 1, references - 1);
+            else mbufRefcntUpdate(arena, head!, references - 1);
             return head!;
           });
           for (let round = 1; round <= 3; round++) {

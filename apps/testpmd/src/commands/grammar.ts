@@ -53,6 +53,11 @@ const TYPES: Record<string, ArgType> = {
     choices: (world) => [...world.portIds().map(String), "all"],
   },
   portid: { looks: "a port number", read: readUint, choices: (world) => world.portIds().map(String) },
+  portoff: {
+    looks: "a port number or off",
+    read: (token) => (token === "off" ? "off" : readUint(token)),
+    choices: (world) => [...world.portIds().map(String), "off"],
+  },
   onoff: { looks: "on or off", read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
   mode: oneOf(FWD_MODE_NAMES),
   topology: oneOf(PORT_TOPOLOGIES),

@@ -17,6 +17,7 @@ export const SET: Section = {
     { syntax: "set nbport <uint:ports>", help: "forward on the first ports", run: setNbport },
     { syntax: "set portlist <list:ports>", help: "forward on these ports", run: setPortlist },
     { syntax: "set port-topology <topology>", help: "which port feeds which", run: setTopology },
+    { syntax: "set mirror <portid> <portoff:to>", help: "a port that also gets what one receives", run: setMirror },
     { syntax: "set eth-peer <portid> <mac>", help: "where packets of a port go to", run: setEthPeer },
     { syntax: "set verbose <uint:level>", help: "print packets: 1 received, 2 sent, 3 both, 0 none", run: setVerbose },
     {
@@ -71,6 +72,17 @@ function setPortlist(pmd: Pmd, args: Args): void {
 
 function setTopology(pmd: Pmd, args: Args): void {
   pmd.config.topology = args.topology as typeof pmd.config.topology;
+}
+
+function setMirror(pmd: Pmd, args: Args): void {
+  const { portId } = pmd.ports.get(args.portid as number);
+  if (args.to === "off") {
+    pmd.config.mirrors.delete(portId);
+    return;
+  }
+  const to = pmd.ports.get(args.to as number).portId;
+  if (to === portId) throw new PmdError("COMMAND", `Port ${portId} cannot be its own mirror`);
+  pmd.config.mirrors.set(portId, to);
 }
 
 function setEthPeer(pmd: Pmd, args: Args): void {

@@ -24,6 +24,8 @@ export interface Config {
   /** The ports that forward, null = all. */
   portlist: number[] | null;
   topology: PortTopology;
+  /** By port, the one that also gets what it receives. */
+  mirrors: Map<number, number>;
   verbose: number;
   /** Turns of forwarding lcores are timed; sizes of bursts are counted. */
   recordCoreCycles: boolean;
@@ -53,6 +55,7 @@ export function defaultConfig(): Config {
     nbCores: 1,
     portlist: null,
     topology: "paired",
+    mirrors: new Map(),
     verbose: 0,
     recordCoreCycles: false,
     recordBurstStats: false,

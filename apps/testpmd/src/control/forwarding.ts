@@ -16,6 +16,7 @@ import {
   FWD_VERBOSE,
   STREAM_BYTES,
   STREAM_CONSUMED,
+  STREAM_COPY_DROPPED,
   STREAM_DROPPED,
   STREAM_HEAD,
   STREAM_HEAD_LEN,
@@ -33,7 +34,7 @@ import { TRACE_BYTES } from "../layout/trace.ts";
 import { type Config, ethPeer } from "./config.ts";
 import { makeHead } from "./head.ts";
 import type { Ports } from "./ports.ts";
-import { planStreams, type StreamPlan, spread } from "./topology.ts";
+import { planStreams, type StreamPlan, sharing, spread } from "./topology.ts";
 
 /** A stream and the lcore that polls it. */
 export interface FwdStream extends StreamPlan {
@@ -49,6 +50,8 @@ export interface StreamCounts {
   consumed: number;
   noMbuf: number;
   retries: number;
+  /** By each of the stream's `copies`. */
+  copiesDropped: readonly number[];
 }
 
 /** An arrangement: which lcore polls which streams, for the ports and the mode at the time it was made. */
@@ -117,11 +120,12 @@ export class Forwarding {
 
   /** Streams and lcores as the settings would have them; nothing is reserved or started. */
   plan(): { id: number; streams: StreamPlan[] }[] {
-    const { mode, rxq, txq, topology, nbCores } = this.#config;
+    const { mode, rxq, txq, topology, nbCores, mirrors } = this.#config;
     const { workers } = this.#eal.lcores;
     const ids = this.ports().map((dev) => dev.portId);
-    const shares = spread(planStreams(mode, ids, rxq, txq, topology), Math.min(nbCores, workers.length));
-    return shares.map((streams, i) => ({ id: workers[i]!.id, streams }));
+    const groups = sharing(planStreams(mode, ids, rxq, txq, topology, mirrors));
+    const shares = spread(groups, Math.min(nbCores, workers.length));
+    return shares.map((share, i) => ({ id: workers[i]!.id, streams: share.flat() }));
   }
 
   /**
@@ -162,8 +166,7 @@ export class Forwarding {
   counts(stream: FwdStream): StreamCounts {
     const counts = this.#read(stream);
     const base = this.#bases.get(stream.off);
-    if (base !== undefined) for (const key of Object.keys(counts) as (keyof StreamCounts)[]) counts[key] -= base[key];
-    return counts;
+    return base === undefined ? counts : since(counts, base);
   }
 
   /** A port's statistics since forwarding began, and what its streams could not send to it. */
@@ -173,7 +176,11 @@ export class Forwarding {
     for (const key of Object.keys(stats) as (keyof EthStats)[]) stats[key] -= base[key];
     let txDropped = 0;
     for (const { streams } of this.#arrangement?.lcores ?? [])
-      for (const stream of streams) if (stream.txPort === dev.portId) txDropped += this.counts(stream).dropped;
+      for (const stream of streams) {
+        if (stream.txPort === dev.portId) txDropped += this.counts(stream).dropped;
+        const copy = stream.copies.indexOf(dev.portId);
+        if (copy >= 0) txDropped += this.counts(stream).copiesDropped[copy]!;
+      }
     return { stats, txDropped };
   }
 
@@ -214,7 +221,7 @@ export class Forwarding {
       this.#usageBases.set(id, lcoreUsage(this.#eal.arena, this.#eal.lcores.get(id)));
   }
 
-  #read({ off }: FwdStream): StreamCounts {
+  #read({ off, copies }: FwdStream): StreamCounts {
     const at = (field: number): number => this.#eal.arena.f64[(off + field) >>> 3]!;
     return {
       rx: at(STREAM_RX),
@@ -223,6 +230,7 @@ export class Forwarding {
       consumed: at(STREAM_CONSUMED),
       noMbuf: at(STREAM_NOMBUF),
       retries: at(STREAM_RETRIES),
+      copiesDropped: copies.map((_, i) => at(STREAM_COPY_DROPPED + 8 * i)),
     };
   }
 
@@ -236,10 +244,26 @@ export class Forwarding {
     if (stopped.length > 0)
       throw new PmdError("FORWARD", `Not all ports were started: port ${stopped.join(", ")}; see 'port start'`);
     const { mode } = this.#config;
-    const { receives, sends } = FWD_MODES[mode];
+    const { receives, sends, keeps } = FWD_MODES[mode];
+    if (mode === "flood" && ports.length < 2)
+      throw new PmdError("FORWARD", "Mode flood needs two ports at least; see --vdev and --portlist");
+    this.#checkMirrors(keeps);
     if (receives && this.#config.rxq === 0)
       throw new PmdError("FORWARD", `Mode ${mode} needs receive queues; see --rxq`);
     if (sends && this.#config.txq === 0) throw new PmdError("FORWARD", `Mode ${mode} needs transmit queues; see --txq`);
+  }
+
+  /** A mirror is a started port, and the packets stay as they are. */
+  #checkMirrors(keeps: boolean): void {
+    const { mirrors, mode } = this.#config;
+    if (mirrors.size > 0 && !keeps)
+      throw new PmdError(
+        "FORWARD",
+        `Mode ${mode} changes or ends packets, so they cannot be mirrored; see 'set mirror'`,
+      );
+    for (const portId of mirrors.values())
+      if (this.#ports.get(portId).state !== "started")
+        throw new PmdError("FORWARD", `Port ${portId}, a mirror, is not started; see 'port start' and 'set mirror'`);
   }
 
   /** A provider alone is no port: newcomers forget its backend. */
@@ -268,7 +292,10 @@ export class Forwarding {
         return placed;
       }),
     }));
-    return { mode: this.#config.mode, ports: this.ports(), lcores };
+    const ports = new Set(this.ports());
+    for (const stream of lcores.flatMap(({ streams }) => streams))
+      for (const portId of stream.copies) ports.add(this.#ports.get(portId)); // mirrors
+    return { mode: this.#config.mode, ports: [...ports], lcores };
   }
 
   #trace(lcoreId: number): number {
@@ -311,6 +338,7 @@ export class Forwarding {
       off: stream.off,
       rx: receives ? queue(stream.rxPort, "rx", stream.rxQueue) : null,
       tx: sends || txFirst > 0 ? queue(stream.txPort, "tx", stream.txQueue) : null,
+      copies: stream.copies.map((portId) => queue(portId, "tx", stream.txQueue)),
     }));
     const { trace } = lcore;
     const arg: FwdTask = { mode, block: this.#block, pool: pool.off, trace, streams, txFirst };
@@ -323,4 +351,9 @@ export class Forwarding {
     for (const { id } of this.#arrangement!.lcores) this.#eal.lcores.stop(id);
     this.onFailure(error);
   }
+}
+
+function since({ copiesDropped, ...counts }: StreamCounts, base: StreamCounts): StreamCounts {
+  for (const key of Object.keys(counts) as (keyof typeof counts)[]) counts[key] -= base[key];
+  return { ...counts, copiesDropped: copiesDropped.map((n, i) => n - base.copiesDropped[i]!) };
 }

@@ -1,6 +1,6 @@
 // Which queue feeds which: streams from ports, queues and topology, and their spread over lcores, as DPDK testpmd's
-// rss_fwd_config_setup does. Pure functions, called by forwarding.ts. A topology pairs ports one to one, so no transmit
-// queue ever has two lcores.
+// rss_fwd_config_setup does. Pure functions, called by forwarding.ts. A topology pairs ports one to one; where several streams
+// send to one transmit queue all the same (mode flood, mirrors), they share an lcore, so that no queue ever has two.
 import { FWD_MODES, type FwdModeName } from "../fwd/modes.ts";
 import type { PortTopology } from "./config.ts";
 
@@ -9,6 +9,8 @@ export interface StreamPlan {
   rxQueue: number;
   txPort: number;
   txQueue: number;
+  /** Ports that get every packet too, at the same queue. */
+  copies: readonly number[];
 }
 
 /** The port that packets from ports[i] go to. */
@@ -26,6 +28,7 @@ export function peerPort(ports: readonly number[], i: number, topology: PortTopo
 /**
  * Plans the streams: for each queue, one of each port.
  * @param rxq receive queues that every port has; txq transmit queues
+ * @param mirrors by port, the one that also gets what it receives
  */
 export function planStreams(
   mode: FwdModeName,
@@ -33,16 +36,41 @@ export function planStreams(
   rxq: number,
   txq: number,
   topology: PortTopology,
+  mirrors: ReadonlyMap<number, number> = new Map(),
 ): StreamPlan[] {
   const { receives, sends } = FWD_MODES[mode];
   const queues = receives && sends ? Math.min(rxq, txq) : receives ? rxq : txq;
   const plans: StreamPlan[] = [];
   for (let queue = 0; queue < queues; queue++)
     ports.forEach((port, i) => {
-      const txPort = mode === "icmpecho" ? port : peerPort(ports, i, topology);
-      plans.push({ rxPort: port, rxQueue: queue, txPort, txQueue: queue });
+      const [txPort, ...others] = targets(mode, ports, i, topology);
+      const mirror = mirrors.get(port);
+      const copies =
+        mirror === undefined || mirror === txPort || others.includes(mirror) ? others : [...others, mirror];
+      plans.push({ rxPort: port, rxQueue: queue, txPort: txPort!, txQueue: queue, copies });
     });
   return plans;
+}
+
+/** The ports that packets from ports[i] go to, at least one. */
+function targets(mode: FwdModeName, ports: readonly number[], i: number, topology: PortTopology): number[] {
+  const port = ports[i]!;
+  if (mode === "icmpecho") return [port];
+  if (mode !== "flood" || ports.length === 1) return [peerPort(ports, i, topology)];
+  return ports.filter((other) => other !== port);
+}
+
+/** Groups of streams that send to the same transmit queues, directly or through others; each stream is in one. */
+export function sharing(plans: readonly StreamPlan[]): StreamPlan[][] {
+  let groups: { queues: string[]; plans: StreamPlan[] }[] = [];
+  for (const plan of plans) {
+    const queues = [plan.txPort, ...plan.copies].map((port) => `${port}/${plan.txQueue}`);
+    const meets = (group: { queues: string[] }): boolean => group.queues.some((queue) => queues.includes(queue));
+    const together = [...groups.filter(meets), { queues, plans: [plan] }];
+    const merged = { queues: together.flatMap((group) => group.queues), plans: together.flatMap(({ plans }) => plans) };
+    groups = [...groups.filter((group) => !meets(group)), merged];
+  }
+  return groups.map((group) => group.plans);
 }
 
 /** Spreads items over at most `n` lcores, the last ones getting one more where it does not come out even. */

@@ -7,7 +7,7 @@ import { shmKernels } from "@emudev/shm/data";
 import { fwdKernels } from "../fwd/kernels.ts";
 import { rxonly } from "../fwd/rxonly.ts";
 import { Stream } from "../fwd/stream.ts";
-import type { FwdTask } from "../fwd/task.ts";
+import type { FwdTask, StreamTask } from "../fwd/task.ts";
 import { STREAM_NOMBUF, STREAM_PKTS, STREAM_RETRIES, STREAM_TX } from "../layout/stream.ts";
 
 /** The words that the main thread and the lcore share, beside the streams' records. */
@@ -33,7 +33,8 @@ export async function main(env: LcoreEnv, arg: LoopArg): Promise<void> {
   const rxQueue = openRxQueue(env, rxRef.off, portId, 0);
   const txQueue = openTxQueue(env, tx[0]!, portId, 0);
   const task: FwdTask = { mode: "rxonly", block: arg.block, pool: arg.pool, trace: 0, streams: [], txFirst: 0 };
-  const receive = rxonly(new Stream(env, task, { off: arg.receive, rx: rxRef, tx: null }, rxQueue, { burst: () => 0 }));
+  const ends: StreamTask = { off: arg.receive, rx: rxRef, tx: null, copies: [] };
+  const receive = rxonly(new Stream(env, task, ends, rxQueue, { burst: () => 0 }));
 
   const { i32, f64 } = env.arena;
   const { index: lcore } = env;

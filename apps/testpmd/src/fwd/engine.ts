@@ -10,10 +10,10 @@ import { macswap } from "./macswap.ts";
 import type { FwdModeName } from "./modes.ts";
 import { rxonly } from "./rxonly.ts";
 import { type FwdMode, Stream } from "./stream.ts";
-import type { FwdTask, StreamTask } from "./task.ts";
+import type { FwdTask, QueueRef, StreamTask } from "./task.ts";
 import { txonly } from "./txonly.ts";
 
-const MODES: Record<FwdModeName, FwdMode> = { io, mac, macswap, rxonly, txonly, icmpecho };
+const MODES: Record<FwdModeName, FwdMode> = { io, flood: io, mac, macswap, rxonly, txonly, icmpecho };
 
 const NO_RX: RxQueue = { burst: () => 0 };
 const NO_TX: TxQueue = { burst: () => 0 };
@@ -39,10 +39,12 @@ export async function main(env: LcoreEnv, task: FwdTask): Promise<void> {
 }
 
 async function open(env: LcoreEnv, task: FwdTask, stream: StreamTask): Promise<Stream> {
-  const { rx, tx } = stream;
+  const { rx, tx, copies } = stream;
+  const openTx = async ({ module, off, portId, queueId }: QueueRef): Promise<TxQueue> =>
+    (await importDriver(module)).openTxQueue(env, off, portId, queueId);
   const rxQueue = rx && (await importDriver(rx.module)).openRxQueue(env, rx.off, rx.portId, rx.queueId);
-  const txQueue = tx && (await importDriver(tx.module)).openTxQueue(env, tx.off, tx.portId, tx.queueId);
-  return new Stream(env, task, stream, rxQueue ?? NO_RX, txQueue ?? NO_TX);
+  const txQueue = tx && (await openTx(tx));
+  return new Stream(env, task, stream, rxQueue ?? NO_RX, txQueue ?? NO_TX, await Promise.all(copies.map(openTx)));
 }
 
 /** One turn of several streams. */

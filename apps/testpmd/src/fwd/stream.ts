@@ -9,6 +9,7 @@ import {
   FWD_RETRY,
   FWD_VERBOSE,
   STREAM_CONSUMED,
+  STREAM_COPY_DROPPED,
   STREAM_DROPPED,
   STREAM_NOMBUF,
   STREAM_PKTS,
@@ -19,6 +20,7 @@ import {
   STREAM_TX_BURSTS,
 } from "../layout/stream.ts";
 import { type FwdKernels, fwdKernels } from "./kernels.ts";
+import { FWD_MODES } from "./modes.ts";
 import type { FwdTask, StreamTask } from "./task.ts";
 import { Trace } from "./trace.ts";
 
@@ -39,6 +41,7 @@ export class Stream {
   readonly #f64: Float64Array;
   readonly #rx: RxQueue;
   readonly #tx: TxQueue;
+  readonly #copies: readonly TxQueue[];
   readonly #task: StreamTask;
   readonly #trace: Trace;
   readonly #burstWord: number;
@@ -46,7 +49,14 @@ export class Stream {
   readonly #retryWord: number;
   readonly #recordWord: number;
 
-  constructor(env: LcoreEnv, task: FwdTask, stream: StreamTask, rx: RxQueue, tx: TxQueue) {
+  constructor(
+    env: LcoreEnv,
+    task: FwdTask,
+    stream: StreamTask,
+    rx: RxQueue,
+    tx: TxQueue,
+    copies: readonly TxQueue[] = [],
+  ) {
     this.off = stream.off;
     this.pkts = stream.off + STREAM_PKTS;
     this.lcore = env.index;
@@ -57,12 +67,13 @@ export class Stream {
     this.#f64 = env.arena.f64;
     this.#rx = rx;
     this.#tx = tx;
+    this.#copies = copies;
     this.#task = stream;
     this.#trace = new Trace(env.arena, task.trace);
     this.#burstWord = (task.block + FWD_BURST) >>> 2;
     this.#verboseWord = (task.block + FWD_VERBOSE) >>> 2;
-    // Mode io leaves packets alone and is done with them in the same turn.
-    rx.lend?.(task.mode === "io" && tx.immediate === true);
+    // Such a mode leaves packets alone and is done with them in the same turn.
+    rx.lend?.(FWD_MODES[task.mode].keeps && [tx, ...copies].every(({ immediate }) => immediate === true));
     this.#recordWord = (task.block + FWD_RECORD_BURSTS) >>> 2;
     this.#retryWord = (task.block + FWD_RETRY) >>> 2;
   }
@@ -88,6 +99,7 @@ export class Stream {
    */
   send(n: number): number {
     if ((this.#u32[this.#verboseWord]! & TRACE_TX) !== 0) this.#trace.burst(this.pkts, n, this.#task.tx!, 1);
+    if (this.#copies.length !== 0) this.#sendCopies(n);
     let sent = this.#tx.burst(this.pkts, n);
     if (sent < n) {
       if (this.#u32[this.#retryWord] !== 0) sent = this.#retry(sent, n);
@@ -109,6 +121,7 @@ export class Stream {
   /** A turn without packets to send: lets the driver finish what it holds back. */
   flush(): void {
     this.#tx.flush?.();
+    for (let i = 0; i < this.#copies.length; i++) this.#copies[i]!.flush?.();
   }
 
   /** Frees the first n of `pkts`: they end here. */
@@ -125,6 +138,17 @@ export class Stream {
   /** Counts packets that could not be made. */
   noMbuf(n: number): void {
     this.#count(STREAM_NOMBUF, n);
+  }
+
+  /** The same packets to further queues: each is one more owner, and what it does not accept is given up for it. */
+  #sendCopies(n: number): void {
+    this.#shm.pktmbuf_refer_bulk(this.pkts, n, this.#copies.length);
+    for (let i = 0; i < this.#copies.length; i++) {
+      const sent = this.#copies[i]!.burst(this.pkts, n);
+      if (sent === n) continue;
+      this.#shm.pktmbuf_free_bulk(this.lcore, this.pkts + (sent << 2), n - sent);
+      this.#count(STREAM_COPY_DROPPED + (i << 3), n - sent);
+    }
   }
 
   #retry(sent: number, n: number): number {

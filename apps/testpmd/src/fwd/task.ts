@@ -17,6 +17,8 @@ export interface StreamTask {
   /** null where the mode does not receive, or not send. */
   rx: QueueRef | null;
   tx: QueueRef | null;
+  /** Transmit queues that get every packet too, by reference. */
+  copies: QueueRef[];
 }
 
 export interface FwdTask {

@@ -28,4 +28,6 @@ export const STREAM_PKTS = 256; // u32[BURST_MAX] mbufs of the burst
 export const STREAM_MORE = 2304; // u32[BURST_MAX] mbufs of a further segment
 export const STREAM_RX_BURSTS = 4352; // f64[BURST_MAX + 1]: bursts received of 0, 1, 2, ... packets
 export const STREAM_TX_BURSTS = 8456; // f64[BURST_MAX + 1]: bursts accepted
-export const STREAM_BYTES = 12560;
+export const COPIES_MAX = 32; // transmit queues besides its own that a stream sends to
+export const STREAM_COPY_DROPPED = 12560; // f64[COPIES_MAX]: packets that each of them did not accept
+export const STREAM_BYTES = 12816;

@@ -25,6 +25,7 @@ export function fwdConfig(config: Config, { ports, lcores }: FwdPlan): string {
     for (const s of own) {
       const route = `RX P=${s.rxPort}/Q=${s.rxQueue} (socket 0) -> TX P=${s.txPort}/Q=${s.txQueue} (socket 0)`;
       lines.push(`  ${route} peer=${formatMac(ethPeer(config, s.txPort))}`);
+      for (const port of s.copies) lines.push(`    and TX P=${port}/Q=${s.txQueue} (socket 0), the same packets`);
     }
   }
   return `${lines.join("\n")}\n\n`;

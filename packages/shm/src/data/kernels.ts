@@ -18,6 +18,8 @@ export interface ShmKernels {
   pktmbuf_alloc(pool: number, lcore: number): number;
   pktmbuf_free_bulk(lcore: number, objs: number, n: number): void;
   pktmbuf_free(lcore: number, mbuf: number): void;
+  /** Every segment of n packets has `more` further owners; each frees the packets once, and may only read them. */
+  pktmbuf_refer_bulk(objs: number, n: number, more: number): void;
   pktmbuf_read(mbuf: number, offset: number, bytes: number, to: number): number;
   copy_bytes(to: number, from: number, n: number): void;
 }
