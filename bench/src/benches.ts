@@ -5,9 +5,10 @@ import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
 import { ringBenches } from "./micro/ring.ts";
-import { twoThreadsBench } from "./micro/two-threads.ts";
 import { pathBench } from "./path.ts";
 import { peersBench } from "./peers/bench.ts";
+import { ringsBench } from "./rings/bench.ts";
+import { twoThreadsBench } from "./rings/two-threads.ts";
 import { transportBench } from "./transport/bench.ts";
 
 export interface BenchEntry {
@@ -21,6 +22,7 @@ const PATH = "path/guest-tx-64";
 export const benches: readonly BenchEntry[] = [
   ...ringBenches,
   twoThreadsBench,
+  ringsBench,
   ...mempoolBenches,
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },

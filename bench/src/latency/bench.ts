@@ -1,12 +1,13 @@
 // `latency/...`: round trips of packets through a device that sends every packet back, at full load and at 10, 50 and 90 % of
 // it: ours over vfio-user, and DPDK's over vhost and virtio_user in the same run, in turning order. A run in which one packet in a
 // hundred stays away fails. The ratio is our time by DPDK's at the same share of each one's own full load.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { getAffinity } from "@emudev/linux";
+import { compileDpdk } from "../dpdk.ts";
 import { median, type Result, summarize } from "../measure.ts";
 import { withHugePages } from "../peers/huge-pages.ts";
 import { dpdkArgs, dpdkMissing, oursArgs, type Side } from "../peers/pairs.ts";
@@ -18,8 +19,6 @@ const QUANTILES = ["p50", "p99", "p999"] as const;
 const ROUNDS = 3;
 const MS = 1000;
 const HUGE_PAGES = 768;
-const SOURCE = fileURLToPath(new URL("../../c/dpdk-probe.c", import.meta.url));
-const PROBE = fileURLToPath(new URL("../c/dpdk-probe", import.meta.url));
 
 type Runner = (size: number, round: number) => Promise<Trips[]>;
 
@@ -27,13 +26,15 @@ type Runner = (size: number, round: number) => Promise<Trips[]>;
 export async function latencyBench(name: string): Promise<Result[] | string> {
   const cpus = getAffinity();
   if (cpus.length < 2) return "two CPUs are needed";
-  const missing = dpdkMissing() ?? buildProbe();
+  const probe = compileDpdk("dpdk-probe");
+  const missing = dpdkMissing() ?? ("missing" in probe ? probe.missing : undefined);
   if (missing !== undefined) console.error(`${name}: without DPDK beside it: ${missing}`);
   const folder = mkdtempSync(join(tmpdir(), "latency-"));
   const runners: Record<string, Runner> = {
     "vfio-user": (size, round) => ours(size, cpus, `${folder}/a${size}-${round}`),
   };
-  if (missing === undefined) runners.vhost = (size, round) => dpdks(size, cpus, `${folder}/v${size}-${round}`);
+  if (missing === undefined && "program" in probe)
+    runners.vhost = (size, round) => dpdks(probe.program, size, cpus, `${folder}/v${size}-${round}`);
   try {
     const measure = async (): Promise<Result[]> => {
       const results: Result[] = [];
@@ -86,7 +87,7 @@ async function ours(size: number, cpus: readonly number[], path: string): Promis
   );
 }
 
-async function dpdks(size: number, cpus: readonly number[], path: string): Promise<Trips[]> {
+async function dpdks(program: string, size: number, cpus: readonly number[], path: string): Promise<Trips[]> {
   const eal = [
     "--lcores",
     `0@${cpus[1]}`,
@@ -98,7 +99,7 @@ async function dpdks(size: number, cpus: readonly number[], path: string): Promi
     "256",
   ];
   const args = [...eal, `--vdev=net_virtio_user0,path=${path},queue_size=1024`, "--", `${size - 4}`, `${MS}`];
-  return between(dpdkArgs(cpus[0]!, `net_vhost0,iface=${path}`, echo()), PROBE, [...args, ...SHARES.map(String)]);
+  return between(dpdkArgs(cpus[0]!, `net_vhost0,iface=${path}`, echo()), program, [...args, ...SHARES.map(String)]);
 }
 
 const echo = (): string[] => [
@@ -141,15 +142,4 @@ function outputOf(command: string, args: readonly string[]): Promise<string> {
       else reject(new Error(`${command} ended with ${signal ?? code}: ${(errors + output).slice(-600)}`));
     });
   });
-}
-
-/** Compiles DPDK's probe; why that cannot be, or undefined. */
-function buildProbe(): string | undefined {
-  if (existsSync(PROBE) && statSync(PROBE).mtimeMs > statSync(SOURCE).mtimeMs) return undefined;
-  if (spawnSync("pkg-config", ["--exists", "libdpdk"]).status !== 0)
-    return "DPDK's headers are missing (apt-get install dpdk-dev pkg-config)";
-  const flags = execFileSync("pkg-config", ["--cflags", "--libs", "libdpdk"], { encoding: "utf8" }).trim().split(/\s+/);
-  mkdirSync(dirname(PROBE), { recursive: true });
-  const done = spawnSync("gcc", ["-O3", "-Wall", "-o", PROBE, SOURCE, ...flags], { encoding: "utf8" });
-  return done.status === 0 ? undefined : `gcc failed: ${done.stderr}`;
 }

@@ -5,7 +5,9 @@ import * as mbuf from "./mbuf";
 import * as mempool from "./mempool";
 import * as ring from "./ring";
 
-/** Entries left (free after an enqueue, used after a dequeue) as the last ring call of this thread found them. */
+export { tso } from "./order";
+
+/** Entries left (free after an enqueue, used after a dequeue) as the last ring call of this thread knew; there may be more. */
 export let ring_left: u32 = 0;
 
 // @ts-ignore: decorator

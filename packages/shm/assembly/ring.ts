@@ -1,10 +1,12 @@
 // rte_ring's algorithm over arena offsets (layout/ring.ts), to be inlined into the kernels of every package. A producer
 // reserves slots by moving its head, copies, and publishes by moving its tail; consumers mirror it. Indexes run freely over
-// 32 bits. Heads and tails that another thread reads are stored sequentially consistent, the only release wasm has.
+// 32 bits. A single producer or consumer keeps the other side's tail as it last saw it, and looks again only when that does
+// not suffice: a line that the other core writes is fetched once for many bursts. Tails are published as order.ts does it.
 // The movers return a pair in a u64 (see `pair`); callers that drop a half pay nothing for it.
 import {
   RING_CAPACITY,
   RING_CONS_HEAD,
+  RING_CONS_SEEN,
   RING_CONS_TAIL,
   RING_F_SC_DEQ,
   RING_F_SP_ENQ,
@@ -12,9 +14,11 @@ import {
   RING_MASK,
   RING_OBJS,
   RING_PROD_HEAD,
+  RING_PROD_SEEN,
   RING_PROD_TAIL,
   RING_SIZE,
 } from "../src/layout/ring";
+import { publish } from "./order";
 
 // Loops before a waiting thread gives up its core: the thread it waits for may be preempted on this very core.
 const SPINS_BEFORE_YIELD: u32 = 1000;
@@ -98,17 +102,23 @@ function waitTail(tail: u32, mine: u32): void {
   }
 }
 
-/** Single producer; `fixed` = all or nothing (bulk). Returns pair(enqueued, free entries after). */
+/** Single producer; `fixed` = all or nothing (bulk). Returns pair(enqueued, free entries after; there may be more). */
 // @ts-ignore: decorator
 @inline
 export function enqueueSp(ring: u32, objs: u32, n: u32, fixed: bool): u64 {
   const head = load<u32>(ring, RING_PROD_HEAD);
-  const free = load<u32>(ring, RING_CAPACITY) + atomic.load<u32>(ring, RING_CONS_TAIL) - head;
+  const limit = load<u32>(ring, RING_CAPACITY) - head;
+  let free = limit + load<u32>(ring, RING_PROD_SEEN);
+  if (n > free) {
+    const seen = atomic.load<u32>(ring, RING_CONS_TAIL);
+    store<u32>(ring, seen, RING_PROD_SEEN);
+    free = limit + seen;
+  }
   const count = n <= free ? n : fixed ? 0 : free;
   if (count == 0) return pair(0, free);
   store<u32>(ring, head + count, RING_PROD_HEAD);
   putSlots(ring, head, objs, count);
-  atomic.store<u32>(ring, head + count, RING_PROD_TAIL);
+  publish(ring + RING_PROD_TAIL, head + count);
   return pair(count, free - count);
 }
 
@@ -127,21 +137,26 @@ export function enqueueMp(ring: u32, objs: u32, n: u32, fixed: bool): u64 {
   } while (atomic.cmpxchg<u32>(ring, head, head + count, RING_PROD_HEAD) != head);
   putSlots(ring, head, objs, count);
   if (atomic.load<u32>(ring, RING_PROD_TAIL) != head) waitTail(ring + RING_PROD_TAIL, head);
-  atomic.store<u32>(ring, head + count, RING_PROD_TAIL);
+  publish(ring + RING_PROD_TAIL, head + count);
   return pair(count, free - count);
 }
 
-/** Single consumer. Returns pair(dequeued, entries left). */
+/** Single consumer. Returns pair(dequeued, entries left; there may be more). */
 // @ts-ignore: decorator
 @inline
 export function dequeueSc(ring: u32, objs: u32, n: u32, fixed: bool): u64 {
   const head = load<u32>(ring, RING_CONS_HEAD);
-  const used = atomic.load<u32>(ring, RING_PROD_TAIL) - head;
+  let used = load<u32>(ring, RING_CONS_SEEN) - head;
+  if (n > used) {
+    const seen = atomic.load<u32>(ring, RING_PROD_TAIL);
+    store<u32>(ring, seen, RING_CONS_SEEN);
+    used = seen - head;
+  }
   const count = n <= used ? n : fixed ? 0 : used;
   if (count == 0) return pair(0, used);
   store<u32>(ring, head + count, RING_CONS_HEAD);
   takeSlots(ring, head, objs, count);
-  atomic.store<u32>(ring, head + count, RING_CONS_TAIL);
+  publish(ring + RING_CONS_TAIL, head + count);
   return pair(count, used - count);
 }
 
@@ -158,7 +173,7 @@ export function dequeueMc(ring: u32, objs: u32, n: u32, fixed: bool): u64 {
   } while (atomic.cmpxchg<u32>(ring, head, head + count, RING_CONS_HEAD) != head);
   takeSlots(ring, head, objs, count);
   if (atomic.load<u32>(ring, RING_CONS_TAIL) != head) waitTail(ring + RING_CONS_TAIL, head);
-  atomic.store<u32>(ring, head + count, RING_CONS_TAIL);
+  publish(ring + RING_CONS_TAIL, head + count);
   return pair(count, used - count);
 }
 
@@ -192,10 +207,14 @@ export function enqueueOne(ring: u32, obj: u32): u32 {
   const capacity = load<u32>(ring, RING_CAPACITY);
   if (load<u32>(ring, RING_FLAGS) & RING_F_SP_ENQ) {
     const at = load<u32>(ring, RING_PROD_HEAD);
-    if (capacity + atomic.load<u32>(ring, RING_CONS_TAIL) == at) return 0;
+    if (capacity + load<u32>(ring, RING_PROD_SEEN) == at) {
+      const seen = atomic.load<u32>(ring, RING_CONS_TAIL);
+      if (capacity + seen == at) return 0;
+      store<u32>(ring, seen, RING_PROD_SEEN);
+    }
     store<u32>(ring, at + 1, RING_PROD_HEAD);
     store<u32>(ring + ((at & load<u32>(ring, RING_MASK)) << 2), obj, RING_OBJS);
-    atomic.store<u32>(ring, at + 1, RING_PROD_TAIL);
+    publish(ring + RING_PROD_TAIL, at + 1);
     return 1;
   }
   let head: u32;
@@ -205,7 +224,7 @@ export function enqueueOne(ring: u32, obj: u32): u32 {
   } while (atomic.cmpxchg<u32>(ring, head, head + 1, RING_PROD_HEAD) != head);
   store<u32>(ring + ((head & load<u32>(ring, RING_MASK)) << 2), obj, RING_OBJS);
   if (atomic.load<u32>(ring, RING_PROD_TAIL) != head) waitTail(ring + RING_PROD_TAIL, head);
-  atomic.store<u32>(ring, head + 1, RING_PROD_TAIL);
+  publish(ring + RING_PROD_TAIL, head + 1);
   return 1;
 }
 
@@ -213,10 +232,14 @@ export function enqueueOne(ring: u32, obj: u32): u32 {
 export function dequeueOne(ring: u32): u32 {
   if (load<u32>(ring, RING_FLAGS) & RING_F_SC_DEQ) {
     const at = load<u32>(ring, RING_CONS_HEAD);
-    if (atomic.load<u32>(ring, RING_PROD_TAIL) == at) return 0;
+    if (load<u32>(ring, RING_CONS_SEEN) == at) {
+      const seen = atomic.load<u32>(ring, RING_PROD_TAIL);
+      if (seen == at) return 0;
+      store<u32>(ring, seen, RING_CONS_SEEN);
+    }
     store<u32>(ring, at + 1, RING_CONS_HEAD);
     const obj = load<u32>(ring + ((at & load<u32>(ring, RING_MASK)) << 2), RING_OBJS);
-    atomic.store<u32>(ring, at + 1, RING_CONS_TAIL);
+    publish(ring + RING_CONS_TAIL, at + 1);
     return obj;
   }
   let head: u32;
@@ -226,6 +249,6 @@ export function dequeueOne(ring: u32): u32 {
   } while (atomic.cmpxchg<u32>(ring, head, head + 1, RING_CONS_HEAD) != head);
   const obj = load<u32>(ring + ((head & load<u32>(ring, RING_MASK)) << 2), RING_OBJS);
   if (atomic.load<u32>(ring, RING_CONS_TAIL) != head) waitTail(ring + RING_CONS_TAIL, head);
-  atomic.store<u32>(ring, head + 1, RING_CONS_TAIL);
+  publish(ring + RING_CONS_TAIL, head + 1);
   return obj;
 }

@@ -5,6 +5,8 @@ import { loadKernels } from "./wasm.ts";
 
 export interface ShmKernels {
   readonly ring_left: { value: number };
+  /** 1 where plain stores publish (assembly/order.ts); loadKernels sets it. */
+  readonly tso: { value: number };
   ring_enqueue_burst(ring: number, objs: number, n: number): number;
   ring_enqueue_bulk(ring: number, objs: number, n: number): number;
   ring_dequeue_burst(ring: number, objs: number, n: number): number;

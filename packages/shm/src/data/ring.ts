@@ -37,7 +37,7 @@ export class Ring {
     const size = exact ? 2 ** Math.ceil(Math.log2(count + 1)) : count;
     if (size < 2 || (size & (size - 1)) !== 0)
       throw new ShmError("EINVAL", `ring ${name}: count ${count} is no power of two above 1; use RING_F_EXACT_SZ`);
-    const zone = arena.memzoneReserve(`RG_${name}`, RING_OBJS + 4 * size, 64);
+    const zone = arena.memzoneReserve(`RG_${name}`, RING_OBJS + 4 * size, 128);
     const words = arena.u32;
     words[(zone.off + RING_SIZE) >>> 2] = size;
     words[(zone.off + RING_MASK) >>> 2] = size - 1;
@@ -60,12 +60,12 @@ export class Ring {
     return this.#arena.u32[(this.off + RING_CAPACITY) >>> 2]!;
   }
 
-  /** Free entries after the last enqueueBurst or enqueueBulk through this object. */
+  /** Free entries, at least, after the last enqueueBurst or enqueueBulk through this object; what it refused was not free. */
   get freeSpace(): number {
     return this.#freeSpace;
   }
 
-  /** Entries in use after the last dequeueBurst or dequeueBulk through this object. */
+  /** Entries in use, at least, after the last dequeueBurst or dequeueBulk through this object. */
   get available(): number {
     return this.#available;
   }

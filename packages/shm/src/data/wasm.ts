@@ -41,6 +41,9 @@ export function loadKernels<T>(url: URL, memory: WebAssembly.Memory): T {
   if (known !== undefined && known.memory === memory) return known.exports as T;
   const module = new WebAssembly.Module(readFileSync(url));
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  // Kernels that publish by plain stores where the processor keeps their order (shm/assembly/order.ts).
+  const { tso } = exports as { tso?: { value: number } };
+  if (tso !== undefined) tso.value = process.arch === "x64" ? 1 : 0;
   instances.set(url.href, { memory, exports });
   return exports as T;
 }
