@@ -66,4 +66,20 @@ describe("two testpmds over an emulated AVF", () => {
     third.child.stdin.end("stop\nport stop 0\nport close 0\nquit\n");
     expect(await third.exit).toEqual({ code: 0, signal: null });
   });
+
+  it("a guest with two queues gets each packet on the queue that its RSS hash says, and shows both", async () => {
+    const devices = ["--vdev=net_avfbe0,id=0,avf_emu_id=0", `--vdev=emu_iavf0,path=${socket},id=0,queues=2`];
+    const device = start([...EAL, ...devices, "--", "-i", "-a", "--forward-mode=macswap"]);
+    await device.expect(/testpmd> $/);
+    const pmd = start([...EAL, `--vdev=net_iavf0,path=${socket}`, "--", "-i", "--rxq=2", "--txq=2"]);
+    await pmd.expect(PROMPT);
+    await pmd.ask("set verbose 1", PROMPT);
+    pmd.child.stdin.write("start tx_first\n");
+    const [, hash, queue] = (await pmd.expect(/RSS hash=0x([0-9a-f]+) - RSS queue=0x([01])/)).match(
+      /RSS hash=0x([0-9a-f]+) - RSS queue=0x([01])/,
+    )!;
+    expect(Number.parseInt(queue!, 16)).toBe(Number.parseInt(hash!.slice(-1), 16) & 1); // net_iavf's table: entry mod queues
+    pmd.child.stdin.end("set verbose 0\nquit\n");
+    expect(await pmd.exit).toEqual({ code: 0, signal: null });
+  });
 });

@@ -1,4 +1,4 @@
-// Counters in the arena: 64 bits, one writer; and other words that kernels of both directions keep.
+// Counters in the arena: 64 bits, one writer; and other words and masks that several kernels use.
 
 // @ts-ignore: decorator
 @inline
@@ -8,6 +8,9 @@ export function count(state: u32, counter: u32, n: u32): void {
 
 /** The first six bytes of a frame as a number. */
 export const MAC_MASK: u64 = 0xffff_ffff_ffff;
+
+/** The hash in what a write-back says of it (SPREAD_MARKS): all but the status bits. */
+export const MARK_HASH: u64 = 0xffff_ffff_0000_0000;
 
 /** A word of a position as it is kept (emudev's layout/position.ts): its complement above it. */
 // @ts-ignore: decorator

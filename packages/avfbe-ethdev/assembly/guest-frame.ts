@@ -13,6 +13,7 @@ import {
   RX_STATUS_EOF,
   RX_STATUS_L2TAG1P,
   RX_WB_L2TAG1,
+  RX_WB_RSS,
 } from "../../avf/src/layout/rx-desc";
 import { copy } from "../../shm/assembly/copy";
 import { data, readPacket } from "../../shm/assembly/mbuf";
@@ -39,8 +40,22 @@ export const GAVE_NOTHING: u32 = 1 << 17; // the packet was dropped: filtered if
 const TPID: u32 = 0x0081; // 0x8100 as it lies in memory
 const CRC_BYTES: u32 = 4;
 
-/** Gives one packet; `back` is where the second words of its descriptors are kept until the burst's end. */
-export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u32, avail: u32, mbuf: u32, back: u32): u32 {
+/**
+ * Gives one packet.
+ * @param back where the second words of its descriptors are kept until the burst's end
+ * @param marked arena offset of what is said of its hash (SPREAD_MARKS), 0 = nothing
+ */
+export function givePacket(
+  gq: u32,
+  table: u32,
+  ring: u32,
+  filter: u32,
+  head: u32,
+  avail: u32,
+  mbuf: u32,
+  back: u32,
+  marked: u32,
+): u32 {
   const from = data(mbuf);
   const flags = load<u32>(filter, FILTER_FLAGS);
   const front = gq + GRX_FRONT;
@@ -80,7 +95,8 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
   const address = load<u64>(from) & MAC_MASK;
   const typeAt = fronted == 12 ? from + 16 : from + 12;
   const type = packetType(<u32>load<u16>(typeAt), typeAt + 2, <u32>load<u16>(mbuf, MBUF_DATA_LEN) - (typeAt + 2 - from));
-  const common = RX_STATUS_DD | castBits(address) | checkedBits(mbuf) | (crcTable ? RX_STATUS_CRCP : 0);
+  const mark: u64 = marked ? load<u64>(marked) : 0;
+  const common = <u32>mark | RX_STATUS_DD | castBits(address) | checkedBits(mbuf) | (crcTable ? RX_STATUS_CRCP : 0);
   const size = load<u32>(gq, GQ_SIZE);
   const dirty = load<u32>(table, MEM_TABLE_DIRTY);
   let check: u32 = 0;
@@ -101,7 +117,7 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
     let status = common | (end == total ? RX_STATUS_EOF : 0);
     if (to == 0) {
       count(gq, GRX_BAD_ADDRESS, 1);
-      finishDesc(desc, 0);
+      finishDesc(desc, 0, <u32>(mark >> 32));
       status |= RX_STATUS_EOF;
       store<u64>(back, (<u64>run << RX_LENGTH_SHIFT) | (<u64>(RX_ERROR_RXE << RX_ERROR_SHIFT)) | <u64>status);
       return (used + 1) | GAVE_NOTHING;
@@ -118,7 +134,7 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
       put += part;
     }
     for (; put < end; put++) store<u8>(to + (put - at), <u8>(check >>> ((put - length) << 3)));
-    finishDesc(desc, tagged && end == total ? tag : 0);
+    finishDesc(desc, tagged && end == total ? tag : 0, <u32>(mark >> 32));
     if (dirty) {
       // The descriptor too: a packet that is broken off further down leaves it written to and not passed.
       markDirty(dirty, to, run);
@@ -136,9 +152,9 @@ export function givePacket(gq: u32, table: u32, ring: u32, filter: u32, head: u3
 /** Words 2 and 3, then word 0 of a written back descriptor. */
 // @ts-ignore: decorator
 @inline
-function finishDesc(desc: u32, tag: u32): void {
+function finishDesc(desc: u32, tag: u32, hash: u32): void {
   v128.store(desc, i64x2(0, 0), 16);
-  store<u64>(desc, <u64>tag << (RX_WB_L2TAG1 << 3));
+  store<u64>(desc, (<u64>hash << (RX_WB_RSS << 3)) | (<u64>tag << (RX_WB_L2TAG1 << 3)));
 }
 
 function crcOfMbuf(table: u32, crc: u32, mbuf: u32, skipped: u32): u32 {

@@ -20,7 +20,7 @@ import {
   MEM_REGION_SIZE,
 } from "../../emudev/src/layout/mem-table";
 import { FILTER_ALL_UNICAST, FILTER_FLAGS, FILTER_MAC } from "../src/layout/filter";
-import { MAC_MASK } from "./count";
+import { MAC_MASK, MARK_HASH } from "./count";
 import { checkedBits, packetType } from "./status";
 
 /** Bytes of the last run. */
@@ -42,6 +42,41 @@ export function givePlain(
   filter: u32,
   longest: u32,
   back: u32,
+): u32 {
+  return give(table, ring, head, size, pkts, n, filter, longest, back, 0, false);
+}
+
+/** givePlain with hashes; `marks` as guestRx gets them. */
+export function giveMarked(
+  table: u32,
+  ring: u32,
+  head: u32,
+  size: u32,
+  pkts: u32,
+  n: u32,
+  filter: u32,
+  longest: u32,
+  back: u32,
+  marks: u32,
+): u32 {
+  return give(table, ring, head, size, pkts, n, filter, longest, back, marks, true);
+}
+
+// `marked` is a constant where this is inlined: without marks, nothing of them is in the loop.
+// @ts-ignore: decorator
+@inline
+function give(
+  table: u32,
+  ring: u32,
+  head: u32,
+  size: u32,
+  pkts: u32,
+  n: u32,
+  filter: u32,
+  longest: u32,
+  back: u32,
+  marks: u32,
+  marked: bool,
 ): u32 {
   const region = hintedRegion(table);
   if (region == 0 || longest < COPY_INLINE_MIN) return 0;
@@ -69,9 +104,11 @@ export function givePlain(
     if (delta >= span || span - delta < <u64>length) break;
     copyInline(off + <u32>delta, from, length);
     v128.store(desc, i64x2(0, 0), 16);
-    store<u64>(desc, 0);
+    const mark: u64 = marked ? load<u64>(marks) : 0;
+    if (marked) marks += 8;
+    store<u64>(desc, mark & MARK_HASH);
     const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
-    const status = RX_STATUS_DD | RX_STATUS_EOF | checkedBits(mbuf);
+    const status = <u32>mark | RX_STATUS_DD | RX_STATUS_EOF | checkedBits(mbuf);
     store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
     back += 8;
     bytes += length;

@@ -49,13 +49,16 @@ import {
 } from "../src/layout/guest-queue";
 import { BURST_DESCS_MAX } from "../src/layout/port-queue";
 import { addressPasses } from "./filter";
-import { count, MAC_MASK, sealed } from "./count";
-import { givenBytes, givePlain } from "./guest-rx-plain";
+import { count, MAC_MASK, MARK_HASH, sealed } from "./count";
+import { giveMarked, givenBytes, givePlain } from "./guest-rx-plain";
 import { GAVE_NOTHING, GAVE_STOP, givePacket } from "./guest-frame";
 import { castBits, checkedBits, packetType } from "./status";
 
-/** Gives up to `n` packets of u32 pkts[n] to one receive queue of the guest; returns how many are done with, from the first. */
-export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
+/**
+ * Gives up to `n` packets of u32 pkts[n] to one receive queue of the guest; returns how many are done with, from the first.
+ * @param marks u64[n], what the write-back says of their hashes (SPREAD_MARKS), or 0
+ */
+export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
   const size = load<u32>(gq, GQ_SIZE);
   const first = load<u32>(gq, GQ_HEAD);
   const tail = atomic.load<u32>(load<u32>(gq, GQ_DOORBELL));
@@ -93,7 +96,9 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
     if (length <= COPY_INLINE_MAX) {
       const most = min<u32>(avail, n - done);
       const longest = min<u32>(bufSize, maxPkt);
-      const plain = givePlain(table, ring, head, size, pkts + (done << 2), most, filter, longest, back);
+      const plain = marks
+        ? giveMarked(table, ring, head, size, pkts + (done << 2), most, filter, longest, back, marks + (done << 3))
+        : givePlain(table, ring, head, size, pkts + (done << 2), most, filter, longest, back);
       if (plain) {
         sent += plain;
         bytes += givenBytes;
@@ -129,9 +134,10 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
       if (to > <u32>MEM_INDIRECT) {
         copy(to, from, length);
         v128.store(desc, i64x2(0, 0), 16);
-        store<u64>(desc, 0);
+        const mark: u64 = marks ? load<u64>(marks + (done << 3)) : 0;
+        store<u64>(desc, mark & MARK_HASH);
         const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
-        const status = RX_STATUS_DD | RX_STATUS_EOF | castBits(address) | checkedBits(mbuf);
+        const status = <u32>mark | RX_STATUS_DD | RX_STATUS_EOF | castBits(address) | checkedBits(mbuf);
         store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
         back += 8;
         avail--;
@@ -145,7 +151,7 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32): u32 {
         continue;
       }
     }
-    const gave = givePacket(gq, table, ring, filter, head, avail, mbuf, back);
+    const gave = givePacket(gq, table, ring, filter, head, avail, mbuf, back, marks ? marks + (done << 3) : 0);
     if (gave & GAVE_STOP) break;
     const used = gave & 0xffff;
     back += used << 3;

@@ -2,13 +2,13 @@
 // arena offsets and u32 numbers.
 import { freeBulk } from "../../shm/assembly/mbuf";
 import { isHeld, markPending } from "../../emudev/assembly/vector";
-import { GQ_HEAD, GQ_LOCK, GQ_VECTOR, GRX_BUSY, GTX_BYTES } from "../src/layout/guest-queue";
-import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_FIRE, TXQ_GUEST, TXQ_FIRE } from "../src/layout/port-queue";
+import { GQ_HEAD, GQ_VECTOR, GRX_BUSY, GTX_BYTES } from "../src/layout/guest-queue";
+import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_FIRE, TXQ_GUEST, TXQ_FIRE, TXQ_RSS } from "../src/layout/port-queue";
 import { count } from "./count";
 import { guestRx } from "./guest-rx";
 import { completed, guestTx } from "./guest-tx";
-
-const SPINS: u32 = 4096;
+import { lock, unlock } from "./lock";
+import { spreadBurst } from "./spread";
 
 /**
  * Receives up to `n` packets from the guest's transmit queues that port queue `q` serves, into u32 pkts[n]. With several, each
@@ -39,29 +39,26 @@ export function avfbe_rx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   return done;
 }
 
-/** Transmits up to `n` packets of u32 pkts[n] into the guest's receive queue that port queue `q` feeds; returns how many it took. */
+/**
+ * Transmits up to `n` packets of u32 pkts[n] into the guest's receive queue that port queue `q` feeds, or those that it spreads
+ * them over. Returns how many it took; where it spreads, these are moved to the front of pkts.
+ */
 export function avfbe_tx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
   const gq = atomic.load<u32>(q, TXQ_GUEST);
   store<u32>(q, 0, TXQ_FIRE);
   if (gq == 0 || n == 0) return 0;
+  const rss = atomic.load<u32>(q, TXQ_RSS);
+  if (rss) return spreadBurst(q, rss, pkts, n, lcore);
   if (!lock(gq)) {
     count(gq, GRX_BUSY, 1);
     return 0;
   }
   const head = load<u32>(gq, GQ_HEAD);
-  const done = guestRx(q, gq, pkts, n);
+  const done = guestRx(q, gq, pkts, n, 0);
   const moved = load<u32>(gq, GQ_HEAD) != head;
-  atomic.store<u32>(gq, 0, GQ_LOCK);
+  unlock(gq);
   const vector = load<u32>(gq, GQ_VECTOR);
   if (vector && (moved ? markPending(vector) : isHeld(vector))) store<u32>(q, vector, TXQ_FIRE);
   if (done) freeBulk(lcore, pkts, done);
   return done;
-}
-
-/** Takes the lock of a receive queue; false when another lcore has held it for too long. */
-// @ts-ignore: decorator
-@inline
-function lock(gq: u32): bool {
-  for (let i: u32 = 0; i < SPINS; i++) if (atomic.cmpxchg<u32>(gq, 0, 1, GQ_LOCK) == 0) return true;
-  return false;
 }

@@ -5,8 +5,9 @@ import { ETH_STATS, emuGetAttr } from "@emudev/emudev";
 import { type EthDev, ethDevs } from "@emudev/ethdev";
 import { eventfd, eventfdRead, fdCount, watcherCount } from "@emudev/linux";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { makeFrame } from "./model/frames.ts";
 import { PortRig, until } from "./support/port-rig.ts";
-import { type GuestHost, RxRing, TxRing } from "./support/rings.ts";
+import { type GuestHost, type Received, RxRing, TxRing } from "./support/rings.ts";
 import { FakeGuest } from "./support/world.ts";
 
 let rig: PortRig;
@@ -85,6 +86,51 @@ test("packets go round through a polling lcore, with interrupts, statistics and 
   expect(port.statsGet()).toMatchObject({ ipackets: 1000, opackets: 1000, ibytes: 84_500, obytes: 84_500, ierrors: 0 });
   expect(rig.pool.availCount()).toBe(before);
   await guest.vectors[1]!.setFd(-1);
+});
+
+test("one port queue feeds all queues of a guest with RSS, and raises the interrupt of each", async () => {
+  const lut = Uint8Array.from({ length: 64 }, (_, i) => i % 2);
+  const flow = (i: number): Uint8Array => {
+    const { bytes } = makeFrame({ ipv6: false, protocol: "udp", payload: 20, seed: i });
+    bytes.set(from(0).subarray(0, 12)); // sent back to the guest itself
+    return bytes;
+  };
+  const fds = [eventfd(), eventfd()];
+  await guest.vectors[1]!.setFd(fds[0]!);
+  await guest.vectors[2]!.setFd(fds[1]!);
+  await withLcore(1, async () => {
+    const rings = [await RxRing.make(host), await RxRing.make(host, { pair: 1 })];
+    const tx = await TxRing.make(host);
+    await guest.set(
+      "rss_key",
+      Uint8Array.from({ length: 52 }, (_, i) => (i * 37 + 11) & 255),
+    );
+    await guest.set("rss_lut", lut);
+    await guest.set("rss_hena", 1n << 31n);
+    const got: Received[][] = [[], []];
+    for (const vector of [1, 2]) guest.vectors[vector]!.setArmed(true);
+    for (let i = 0; i < 20; i++) tx.send(flow(i));
+    tx.kick();
+    await until(() => {
+      for (const [i, ring] of rings.entries()) got[i]!.push(...ring.take());
+      return got.flat().length === 20;
+    });
+    for (const [i, packets] of got.entries())
+      expect(packets.map(({ hash }) => lut[hash! & 63])).toEqual(packets.map(() => i));
+    expect(got.every((packets) => packets.length > 0)).toBe(true);
+    await until(() => fds.every((fd) => eventfdRead(fd) > 0));
+    // The lookup table changes while packets flow: all to queue 1.
+    await guest.set("rss_lut", new Uint8Array(64).fill(1));
+    for (let i = 0; i < 20; i++) tx.send(flow(i));
+    tx.kick();
+    await until(() => {
+      got[1]!.push(...rings[1]!.take());
+      return got.flat().length === 40;
+    });
+    expect(rings[0]!.take()).toEqual([]);
+    await guest.set("rss_hena", 0n);
+  });
+  for (const vector of [1, 2]) await guest.vectors[vector]!.setFd(-1);
 });
 
 test("filters follow the device's attributes while packets flow", async () => {
@@ -191,7 +237,7 @@ test("devargs: what is missing, wrong or taken is said", async () => {
   await expect(attach("net_avfbe1,avf_emu_id=7")).rejects.toThrow(/names no emulated device; add --vdev=emu_iavf7/);
   await expect(attach(`net_avfbe1,avf_emu_id=${guest.dev.id}`)).rejects.toThrow(/served by net_avfbe0 already/);
   await expect(attach("net_avfbe1,avf_emu_id=0,queues=2")).rejects.toThrow(
-    /unknown key 'queues'; allowed are id, avf_emu_id, mac/,
+    /unknown key 'queues'; allowed are id, avf_emu_id, rss, mac/,
   );
   await expect(attach("net_avfbe1,avf_emu_id=0,mac=01:00:00:00:00:00")).rejects.toThrow(/mac=/);
   expect(ethDevs()).toHaveLength(1);

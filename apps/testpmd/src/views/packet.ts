@@ -32,7 +32,10 @@ export function packetLines(record: Uint8Array): string {
     `length=${view.getUint32(mbuf(MBUF_PKT_LEN), true)}`,
     `nb_segs=${u16(mbuf(MBUF_NB_SEGS))}`,
   ];
-  if (flags & RX_RSS_HASH) parts.push(`RSS hash=0x${view.getUint32(mbuf(MBUF_RSS), true).toString(16)}`);
+  if (flags & RX_RSS_HASH) {
+    const hash = view.getUint32(mbuf(MBUF_RSS), true);
+    parts.push(`RSS hash=0x${hash.toString(16)}`, `RSS queue=0x${u16(RECORD_QUEUE).toString(16)}`);
+  }
   if (flags & RX_VLAN_STRIPPED) parts.push(`VLAN tci=0x${u16(mbuf(MBUF_VLAN_TCI)).toString(16)}`);
   return `${head}  ${parts.join(" - ")}\n`;
 }

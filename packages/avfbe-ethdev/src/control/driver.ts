@@ -9,6 +9,7 @@ import { AvfbePort } from "./port.ts";
 const PARAMS = {
   id: { type: "uint", max: 255, help: "index of this backend, for its MAC address" },
   avf_emu_id: { type: "uint", max: 1023, required: true, help: "id= of the emulated AVF (emu_iavf) behind the port" },
+  rss: { type: "bool", default: true, help: "spread packets over the guest's receive queues as its RSS settings say" },
   mac: { type: "mac", unicast: true, help: "MAC address of the port, not of the guest" },
 } as const;
 
@@ -31,7 +32,7 @@ export const avfbeDriver: VdevDriver = {
     checkDevice(devId);
     taken.set(devId, dev.name);
     try {
-      const port = new AvfbePort(eal, dev.name, devId);
+      const port = new AvfbePort(eal, dev.name, devId, params.rss);
       try {
         await port.attach();
         const mac = params.mac ?? new Uint8Array([0x02, 0x41, 0x56, 0x46, 0x42, params.id ?? devId & 0xff]);

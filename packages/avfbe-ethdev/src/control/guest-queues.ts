@@ -1,14 +1,15 @@
 // All queues of one guest, and which queue of the port serves which: transmit queue i of the guest is received by port queue
 // i modulo their number, so none is left unserved; receive queue i is fed by port queue i, and port queues beyond those the
-// guest enabled feed the others in turn (the kernel's lock keeps two lcores apart). Unpublish, wait for lcores, then let go.
+// guest enabled feed the others in turn (the kernel's lock keeps two lcores apart); with RSS, every port queue feeds all. Unpublish, wait for lcores, then let go.
 // Called by port.ts, one call at a time.
 import { emuGetDbInfo, emuGetMemTable, emuGetQueueInfo, Vector } from "@emudev/emudev";
 import type { Qsbr } from "@emudev/shm";
 import { GQ_HEAD, GQ_VECTOR, GQ_WANT_BOUNCE } from "../layout/guest-queue.ts";
-import { RXQ_ACTIVE, RXQ_POLLED, TXQ_GUEST } from "../layout/port-queue.ts";
+import { RXQ_ACTIVE, RXQ_POLLED, TXQ_GUEST, TXQ_OWN, TXQ_RSS, TXQ_STATES } from "../layout/port-queue.ts";
 import { RxBounce } from "./bounce-rx.ts";
 import { TxBounce } from "./bounce-tx.ts";
 import { type GuestContext, GuestQueue, stateBytes } from "./guest-queue.ts";
+import { RssTable } from "./rss.ts";
 
 /** How long a disabled queue's messages to the guest's memory are waited for. */
 const MESSAGES_MS = 100;
@@ -19,6 +20,8 @@ const DRAIN_STEP_MS = 1;
 export interface QueuesEnvironment extends GuestContext {
   qsbr: Qsbr;
   pairs: number;
+  /** false: no RSS, whatever the guest has configured. */
+  rss?: boolean;
   /** Resolves when no lcore can use what was unpublished before. */
   synchronize(): Promise<void>;
   warn(message: string): void;
@@ -31,6 +34,7 @@ export class GuestQueues {
   /** Arena offset of the array of transmit queues' states. */
   readonly txStatesOff: number;
   readonly #env: QueuesEnvironment;
+  readonly #rss: RssTable;
   readonly #zones: string[] = [];
   #portRx: readonly number[] = [];
   #portTx: readonly number[] = [];
@@ -45,6 +49,7 @@ export class GuestQueues {
     this.rx = make("rx");
     this.tx = make("tx");
     this.txStatesOff = this.tx[0]!.off;
+    this.#rss = new RssTable(env);
   }
 
   /** The guest can send and receive. */
@@ -74,7 +79,11 @@ export class GuestQueues {
    */
   async serve(portRx: readonly number[], portTx: readonly number[]): Promise<void> {
     for (const off of this.#portRx) this.#store(off + RXQ_ACTIVE, 0);
-    for (const off of this.#portTx) this.#store(off + TXQ_GUEST, 0);
+    for (const off of this.#portTx) {
+      this.#store(off + TXQ_GUEST, 0);
+      this.#store(off + TXQ_RSS, 0);
+    }
+    for (const off of portTx) this.#store(off + TXQ_STATES, this.rx[0]!.off);
     await this.#env.synchronize();
     this.#settle();
     this.#portRx = portRx;
@@ -117,6 +126,7 @@ export class GuestQueues {
       [...this.rx, ...this.tx].filter((queue) => queue.enabled),
       0,
     );
+    await this.#rss.settled();
   }
 
   /** Queues whose lcore has met memory that is not mapped. */
@@ -159,7 +169,7 @@ export class GuestQueues {
     queue.bounce.start();
   }
 
-  /** Tells the port's queues whom they serve. */
+  /** Tells the port's queues whom they serve; to be called again when the guest's RSS settings have changed. */
   publish(): void {
     const active = this.#portRx.map(() => 0);
     const polled = this.#portRx.map(() => 0);
@@ -174,9 +184,13 @@ export class GuestQueues {
       this.#store(off + RXQ_ACTIVE, active[i]!);
     }
     const enabled = this.rx.filter((queue) => queue.published);
+    const rssOff = this.#rss.follow(this.#portTx.length === 0 ? [] : enabled.map((queue) => queue.pair));
     for (const [i, off] of this.#portTx.entries()) {
       const own = this.rx[i];
       const fed = own?.published ? own : enabled[i % enabled.length];
+      if (rssOff !== 0) this.#rss.lendScratch(off, i);
+      this.#store(off + TXQ_OWN, fed?.pair ?? 0);
+      this.#store(off + TXQ_RSS, rssOff);
       this.#store(off + TXQ_GUEST, fed?.off ?? 0);
     }
   }
@@ -184,6 +198,7 @@ export class GuestQueues {
   /** Frees the states; no lcore may know them any longer. */
   free(): void {
     for (const queue of [...this.rx, ...this.tx]) queue.free();
+    this.#rss.free();
     for (const zone of this.#zones) this.#env.arena.memzoneFree(zone);
   }
 

@@ -32,6 +32,7 @@ import { DoorbellWatch } from "./doorbell-watch.ts";
 import { FILTER_ATTRS, FilterTable, filterAttrs } from "./filters.ts";
 import { GuestQueues } from "./guest-queues.ts";
 import { GuestStats } from "./guest-stats.ts";
+import { RSS_ATTRS } from "./rss.ts";
 
 const HOUSEKEEPING_MS = 10;
 const STATS_EVERY = 25; // housekeeping turns between two updates of the guest's counters
@@ -69,7 +70,8 @@ export class AvfbePort implements EthDevOps {
   /** The port's number, known after its allocation. */
   portId = 0;
 
-  constructor(eal: Eal, name: string, devId: number) {
+  /** @param rss false: packets are not spread over the guest's receive queues by its RSS settings */
+  constructor(eal: Eal, name: string, devId: number, rss = true) {
     const { arena } = eal;
     this.#eal = eal;
     this.#log = eal.log.child("pmd.net.avfbe");
@@ -97,6 +99,7 @@ export class AvfbePort implements EthDevOps {
       name,
       devId,
       pairs: this.#pairs,
+      rss,
       memWordOff: emuGetMemTable(devId).wordOff,
       filterWordOff: this.#filter.wordOff,
       crc32cOff,
@@ -231,15 +234,17 @@ export class AvfbePort implements EthDevOps {
   macAddrSet(): void {}
 
   async #onEvent(type: number, arg: number): Promise<void> {
-    // Not in line with the rest: it touches no queue, and a device may announce what start() and stop() set themselves.
-    if (type === EMU_DEV_EVENT_ATTR_CHANGE) this.#onAttribute(attrName(arg));
+    // Mostly not in line with the rest: it touches no queue, and a device may announce what start() and stop() set themselves.
+    if (type === EMU_DEV_EVENT_ATTR_CHANGE) await this.#onAttribute(attrName(arg));
     else await this.#onQueueEvent(type, arg);
   }
 
-  #onAttribute(name: string | undefined): void {
+  async #onAttribute(name: string | undefined): Promise<void> {
     if ((FILTER_ATTRS as readonly (string | undefined)[]).includes(name))
       this.#filter.publish(filterAttrs(this.#devId));
     if (name === "link_speed" && this.#linkUp) this.onLinkChange();
+    if ((RSS_ATTRS as readonly (string | undefined)[]).includes(name))
+      await this.#serialize(async () => this.queues.publish()); // in line: it says which queues are fed
   }
 
   #onQueueEvent(type: number, arg: number): Promise<void> {

@@ -4,8 +4,20 @@
 import type { LcoreEnv } from "@emudev/eal/data";
 import { fireVector, pollHeld } from "@emudev/emudev/data";
 import type { RxQueue, TxQueue } from "@emudev/ethdev/data";
-import { GQ_VECTOR, GTX_BYTES } from "../layout/guest-queue.ts";
-import { RXQ_FIRE, RXQ_GUESTS, RXQ_LEND, RXQ_POLLED, TXQ_FIRE, TXQ_GUEST } from "../layout/port-queue.ts";
+import { GQ_VECTOR, GRX_BYTES, GTX_BYTES } from "../layout/guest-queue.ts";
+import {
+  RXQ_FIRE,
+  RXQ_GUESTS,
+  RXQ_LEND,
+  RXQ_POLLED,
+  TXQ_FIRE,
+  TXQ_FIRE_MANY,
+  TXQ_FIRES,
+  TXQ_GUEST,
+  TXQ_RSS,
+  TXQ_STATES,
+} from "../layout/port-queue.ts";
+import { RSS_ACTIVE } from "../layout/rss.ts";
 import { avfbeKernels } from "./kernels.ts";
 
 /** A receive queue of the port: what one or more transmit queues of the guest send. */
@@ -36,21 +48,37 @@ export function openRxQueue(env: LcoreEnv, off: number, _portId: number, _queueI
   };
 }
 
-/** A transmit queue of the port: what one receive queue of the guest gets. */
+/** A transmit queue of the port: what one receive queue of the guest gets, or several do. */
 export function openTxQueue(env: LcoreEnv, off: number, _portId: number, _queueId: number): TxQueue {
   const { u32, i32 } = env.arena;
   const { avfbe_tx_burst } = avfbeKernels(env.arena);
   const { index } = env;
   const guestWord = (off + TXQ_GUEST) >>> 2;
   const fireWord = (off + TXQ_FIRE) >>> 2;
+  const rssWord = (off + TXQ_RSS) >>> 2;
+  /** Calls `done` for the vectors of the guest's receive queues `mask`. */
+  const each = (mask: number, done: (env: LcoreEnv, vector: number) => void): void => {
+    const states = u32[(off + TXQ_STATES) >>> 2]!;
+    for (let left = mask; left !== 0; left &= left - 1) {
+      const vector = u32[(states + (31 - Math.clz32(left & -left)) * GRX_BYTES + GQ_VECTOR) >>> 2]!;
+      if (vector !== 0) done(env, vector);
+    }
+  };
   return {
     immediate: true,
     burst(pktsOff, n) {
       const sent = avfbe_tx_burst(off, pktsOff, n, index);
-      if (u32[fireWord] !== 0) fireVector(env, u32[fireWord]!);
+      const fire = u32[fireWord]!;
+      if (fire === TXQ_FIRE_MANY) each(u32[(off + TXQ_FIRES) >>> 2]!, fireVector);
+      else if (fire !== 0) fireVector(env, fire);
       return sent;
     },
     flush() {
+      const rss = Atomics.load(i32, rssWord) >>> 0;
+      if (rss !== 0) {
+        each(u32[(rss + RSS_ACTIVE) >>> 2]!, pollHeld);
+        return;
+      }
       const guest = Atomics.load(i32, guestWord) >>> 0;
       const vector = guest === 0 ? 0 : u32[(guest + GQ_VECTOR) >>> 2]!;
       if (vector !== 0) pollHeld(env, vector);

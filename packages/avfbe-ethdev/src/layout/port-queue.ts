@@ -1,6 +1,6 @@
 // The queues of the ethdev port as they lie in the arena. A receive queue of the port serves one or more transmit queues of
 // the guest, whose states lie in one array (guest-queue.ts), and a transmit queue of the port feeds one receive queue of the
-// guest. Both begin with the counters of ethdev's layout/queue-stats.ts; the polling lcore writes what has no other writer
+// guest, or all by a hash. Both begin with the counters of ethdev's layout/queue-stats.ts; the polling lcore writes what has no other writer
 // named. Compiled by both tsc and asc.
 export const RXQ_BYTES = 128;
 export const RXQ_ACTIVE = 64; // u32 atomic, written by the main thread: bit i = transmit queue i of the guest is served
@@ -15,7 +15,13 @@ export const RXQ_LEND = 96; // u32: 1 = long packets are lent, not copied: whoev
 
 export const TXQ_BYTES = 128;
 export const TXQ_GUEST = 64; // u32 atomic, written by the main thread: the guest's receive queue, 0 = none
-export const TXQ_FIRE = 68; // u32: the vector that the lcore is to fire, or to look at the deadline of, 0 = none
+export const TXQ_FIRE = 68; // u32: the vector that the lcore is to fire, or to look at the deadline of, 0 = none, or
+export const TXQ_FIRE_MANY = 1; // those of TXQ_FIRES
+export const TXQ_RSS = 72; // u32 atomic, written by the main thread: the table (rss.ts) that spreads packets, 0 = all go to TXQ_GUEST
+export const TXQ_OWN = 76; // u32, written by the main thread: the number of TXQ_GUEST, which gets what is not hashed
+export const TXQ_SCRATCH = 80; // u32 arena offset of SPREAD_BYTES, written by the main thread
+export const TXQ_STATES = 84; // u32 arena offset of the array of GRX_BYTES, written by the main thread
+export const TXQ_FIRES = 88; // u32: receive queues of the guest whose vectors are to be fired
 
 /** Descriptors that one call of a burst handles at most for one guest queue. */
 export const BURST_DESCS_MAX = 512;

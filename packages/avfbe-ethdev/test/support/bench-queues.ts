@@ -123,7 +123,7 @@ export class Bench {
   transmitMbufs(mbufs: readonly number[], queue = 0): number {
     arena.u32.set(mbufs, pkts >>> 2);
     const sent = kernels.avfbe_tx_burst(this.txq(queue), pkts, mbufs.length, LCORE);
-    for (const mbuf of mbufs.slice(sent)) mbufFree(arena, LCORE, mbuf);
+    for (const mbuf of arena.u32.slice((pkts >>> 2) + sent, (pkts >>> 2) + mbufs.length)) mbufFree(arena, LCORE, mbuf);
     return sent;
   }
 

@@ -27,7 +27,9 @@ export async function main(env, { port, pkts }) {
       }
       arena.u32.set(waiting[queue], pkts >>> 2);
       const sent = tx[queue].burst(pkts, waiting[queue].length);
-      waiting[queue].splice(0, sent);
+      // What is left: a burst that is spread over queues moves it behind what was taken.
+      const left = arena.u32.subarray((pkts >>> 2) + sent, (pkts >>> 2) + waiting[queue].length);
+      waiting[queue] = Array.from(left);
       counts.sent += sent;
       moved += sent;
     }

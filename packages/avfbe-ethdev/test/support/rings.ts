@@ -85,6 +85,8 @@ export interface Received {
   error: number;
   ptype: number;
   tag: number;
+  /** The RSS hash, null where the status says that there is none. */
+  hash: number | null;
   /** Buffers the packet lay in. */
   buffers: number;
 }
@@ -162,7 +164,8 @@ export class RxRing {
         const error = Number((word >> 19n) & 0xffn);
         const ptype = Number((word >> 30n) & 0xffn);
         const tag = Number((u64[at]! >> 16n) & 0xffffn);
-        packets.push({ bytes: Uint8Array.from(bytes), status, error, ptype, tag, buffers });
+        const hash = ((status >> 12) & 3) === 3 ? Number(u64[at]! >> 32n) : null;
+        packets.push({ bytes: Uint8Array.from(bytes), status, error, ptype, tag, hash, buffers });
         bytes = [];
         buffers = 0;
       }
