@@ -62,7 +62,7 @@ export class SocketMessenger {
    * @throws LinuxError, for instance ECONNRESET
    */
   recv(into: Uint8Array, offset: number, length: number): number {
-    this.fds.length = 0;
+    if (this.fds.length > 0) this.fds.length = 0; // setting it leaves compiled code, so not for nothing
     this.#truncated = false;
     if (length === 0)
       throw new LinuxError(ERRNO.EINVAL, "recvmsg", this.#fd, "asked for 0 bytes, which reads as an end");
@@ -110,7 +110,11 @@ export class SocketMessenger {
 
   #takeControl(): void {
     this.#truncated = (words.getInt32(MSG_FLAGS, true) & MSG_CTRUNC) !== 0;
-    const end = CONTROL + words.getUint32(MSG_CONTROLLEN, true);
+    const bytes = words.getUint32(MSG_CONTROLLEN, true);
+    if (bytes > 0) this.#takeFds(CONTROL + bytes);
+  }
+
+  #takeFds(end: number): void {
     let at = CONTROL;
     while (at + CMSG_HEADER <= end) {
       const bytes = words.getUint32(at, true);

@@ -3,7 +3,7 @@
 
 import { fdCount, watcherCount } from "@emudev/linux";
 import { afterEach, beforeEach, expect } from "vitest";
-import { type ServerOptions, VfioUserServer } from "../src/index.ts";
+import { type ServerOptions, type VfioUserDevice, VfioUserServer } from "../src/index.ts";
 import { LogBook, newPath, RawPeer, TestDevice, until } from "./support.ts";
 
 export let device: TestDevice;
@@ -52,8 +52,8 @@ export function useServers(): void {
 }
 
 /** A server that listens, until the test ends. */
-export function serve(options: ServerOptions = {}): VfioUserServer {
-  const one = new VfioUserServer(newPath(), device, { log, ...options });
+export function serve(options: ServerOptions = {}, behind: VfioUserDevice = device): VfioUserServer {
+  const one = new VfioUserServer(newPath(), behind, { log, ...options });
   one.start();
   servers.push(one);
   return one;

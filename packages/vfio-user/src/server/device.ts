@@ -128,7 +128,7 @@ export interface VfioUserDevice {
   info: { resettable: boolean };
   regions: readonly RegionSpec[];
   irqs: readonly IrqSpec[];
-  /** Fills `into` (zeroed, inside the region). */
+  /** Fills `into` (zeroed, inside the region), which is the callback's until it returns, or its promise resolves. */
   regionRead(index: number, offset: number, into: Uint8Array): Result;
   /** `data` is the callback's to keep. `posted`: nobody waits for the reply. */
   regionWrite(index: number, offset: number, data: Uint8Array, posted: boolean): Result;

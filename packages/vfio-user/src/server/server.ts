@@ -35,6 +35,8 @@ export interface ServerOptions {
    * a client is connected. Timers and other sockets are served every 0.1 ms. Default false.
    */
   poll?: boolean | undefined;
+  /** Register accesses take the short way (register-path.ts), which shows in nothing but time. Default true. */
+  shortcut?: boolean;
   /** For each DMA message to the client. Default 5000. */
   dmaTimeoutMs?: number;
   /** Within which a connection must have sent VERSION. Default 10000. */
@@ -75,6 +77,7 @@ export class VfioUserServer {
       clock: this.#clock,
       stats: this.stats,
       poll: options.poll ?? false,
+      shortcut: options.shortcut ?? true,
       dmaTimeoutMs: options.dmaTimeoutMs ?? 5000,
       limits: {
         maxDmaMaps: Math.min(options.maxDmaMaps ?? MAX_DMA_MAPS, MAX_DMA_MAPS),

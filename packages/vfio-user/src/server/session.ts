@@ -18,7 +18,7 @@ import {
   MAX_VERSION_MESSAGE_SIZE,
 } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
-import { type Command, type Context, check, closeAll, type Reply } from "./commands/command.ts";
+import { after, type Command, type Context, check, closeAll, type Reply } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import type { ClientInfo, VfioUserDevice } from "./device.ts";
 import { DirtyLog } from "./dirty-log.ts";
@@ -29,6 +29,7 @@ import { IrqTable } from "./irq-table.ts";
 import { Migration } from "./migration.ts";
 import { CommandOrder, type Work } from "./order.ts";
 import { RegionTable } from "./region-table.ts";
+import { type Access, type RegisterHost, RegisterPath } from "./register-path.ts";
 import type { Stats } from "./stats.ts";
 import { openTwin } from "./twin.ts";
 
@@ -42,6 +43,8 @@ export interface SessionHost {
   readonly limits: Limits;
   /** Read a client's socket all the time. */
   readonly poll: boolean;
+  /** Register accesses may go the short way. */
+  readonly shortcut: boolean;
   /** VERSION has come and is valid: calls session.admit or session.refuse, now or later. */
   greeted(session: Session): void;
   /** The connection is closed. */
@@ -121,6 +124,7 @@ export class Session {
     });
     this.connection.maxMessageSize = MAX_MESSAGE_SIZE;
     this.connection.maxFds = MAX_MSG_FDS;
+    if (this.#host.shortcut) this.connection.shortcut = new RegisterPath(this.#context, this.#registerHost()).serve;
     if (this.#host.poll) poll(this.connection, () => this.#order.size === 0);
     const { id, body } = answerVersion(this.#greeting as Greeting, twinFd !== null, device.migration !== undefined);
     this.connection.send(id, COMMAND.VERSION, FLAG.REPLY, 0, body, twinFd === null ? undefined : [twinFd]);
@@ -217,22 +221,50 @@ export class Session {
       closeAll(message.fds);
       return { control: false, bytes: 0, name: commandName(number), run: () => fail(error), drop() {} };
     }
+    const own = (): Reply | Promise<Reply> => command.run(request, context, posted);
+    const drop = (): void => closeAll(message.fds);
+    return this.#work({ id, command: number, size, posted }, command.control(request), own, drop);
+  }
+
+  /** What is thrown or rejected becomes the errno of the reply. */
+  #work(access: Access, control: boolean, action: () => Reply | Promise<Reply>, drop: () => void): Work {
+    const { id, command, size, posted } = access;
     const succeed = (reply: Reply): void => {
-      if (!posted) this.connection.send(id, number, FLAG.REPLY, 0, reply.body, reply.fds);
+      if (!posted) this.connection.send(id, command, FLAG.REPLY, 0, reply.body, reply.fds);
     };
+    const fail = (error: unknown): void => this.#refuseCommand(id, command, posted, error);
     return {
-      control: command.control(request),
+      control,
       bytes: size,
-      name: commandName(number),
-      drop: () => closeAll(message.fds),
+      name: commandName(command),
+      drop,
       run() {
         try {
-          const reply = command.run(request, context, posted);
+          const reply = action();
           return reply instanceof Promise ? reply.then(succeed).catch(fail) : succeed(reply);
         } catch (error) {
           return fail(error);
         }
       },
+    };
+  }
+
+  #registerHost(): RegisterHost {
+    const { stats } = this.#host;
+    return {
+      idle: () => this.#order.size === 0,
+      taken: () => void stats.messages++,
+      later: (access, control, outcome, reply) => {
+        this.#push(
+          this.#work(
+            access,
+            control,
+            () => after(outcome, reply),
+            () => {},
+          ),
+        );
+      },
+      failed: ({ id, command, posted }, error) => this.#refuseCommand(id, command, posted, error),
     };
   }
 

@@ -15,6 +15,16 @@ export type Fault = "size" | "oversize" | "fds" | "socket";
 
 type FdFault = "fds" | "socket" | null;
 
+/**
+ * Is offered a whole message of `size` bytes that came without fds, at the start of `rx`. @returns bytes of the reply
+ * that it has put at the start of `tx`, which has 64; or TAKEN, or DECLINED
+ */
+export type Shortcut = (rx: DataView, size: number, tx: DataView) => number;
+/** The message is done with, and there is nothing to send. */
+export const TAKEN = 0;
+/** The message is to be delivered as any other. */
+export const DECLINED = -1;
+
 export interface Message {
   header: header.Header;
   /** Payload bytes `[at, at + length)` of `view`, valid only until the handler returns: it is the receive buffer. */
@@ -60,6 +70,9 @@ const NO_BUFFER = new Uint8Array(0);
 /** Where any connection of the thread lays out a message: it is sent, or copied, before the next one. */
 let tx = new Uint8Array(FIRST_BUFFER_SIZE);
 let txView = new DataView(tx.buffer);
+/** The same for a shortcut's reply; never another's, since what a device does meanwhile may send messages too. */
+const shortTx = new Uint8Array(64);
+const shortTxView = new DataView(shortTx.buffer);
 
 export class Connection {
   readonly fd: number;
@@ -83,6 +96,7 @@ export class Connection {
   /** The last read took less than it asked for: there is nothing more, or a readiness event will tell. */
   #short = false;
   #polled = false;
+  #shortcut: Shortcut | null = null;
   #drained: (() => void)[] = [];
 
   /** Takes over `fd`. */
@@ -122,6 +136,10 @@ export class Connection {
     this.#options.maxMessageSize = bytes;
   }
 
+  set shortcut(shortcut: Shortcut | null) {
+    this.#shortcut = shortcut;
+  }
+
   set maxFds(count: number) {
     this.#options.maxFds = count;
   }
@@ -137,7 +155,7 @@ export class Connection {
     if (size > tx.length) growTx(size);
     header.encodeInto(txView, 0, { id, command, size, flags, error });
     if (body !== undefined) tx.set(body, header.SIZE);
-    return this.#transmit(size, fds);
+    return this.#transmit(tx, size, fds);
   }
 
   /**
@@ -210,6 +228,7 @@ export class Connection {
         if (got <= 0) return false;
         this.#have += got;
       }
+      if (this.#shortcut !== null && this.#takesShortcut(this.#shortcut)) return true;
       if (this.#header === null) {
         this.#header = header.decode(this.#rxView, 0, header.SIZE) as header.Header;
         const fault = this.#faultOf(this.#header);
@@ -224,6 +243,20 @@ export class Connection {
       this.#deliver(null);
       return true;
     }
+  }
+
+  /** Exactly one message lies there, and nothing that came with it is to be looked after. */
+  #takesShortcut(shortcut: Shortcut): boolean {
+    const size = this.#have;
+    if (this.#rxView.getUint32(header.SIZE_AT, true) !== size) return false;
+    if (this.#fds.length + this.#lastFds.length > 0 || this.#fdFault !== null || this.#lastFault !== null) return false;
+    const reply = shortcut(this.#rxView, size, shortTxView);
+    if (reply === DECLINED) return false;
+    this.#header = null;
+    this.#have = 0;
+    this.#need = header.SIZE;
+    if (reply !== TAKEN && this.#open) this.#transmit(shortTx, reply);
+    return true;
   }
 
   #read(): number {
@@ -298,11 +331,11 @@ export class Connection {
     if (fault === "oversize") this.close(protocolError(ERRNO.E2BIG, `a message of ${head.size} bytes is too long`));
   }
 
-  #transmit(size: number, fds: readonly number[] | undefined): boolean {
+  #transmit(bytes: Uint8Array, size: number, fds?: readonly number[]): boolean {
     let sent = 0;
     if (this.#queue.empty) {
       try {
-        sent = this.#messenger.send(tx, 0, size, fds);
+        sent = this.#messenger.send(bytes, 0, size, fds);
       } catch (error) {
         this.close(error as Error);
         return false;
@@ -311,7 +344,7 @@ export class Connection {
     }
     const rest = sent > 0 ? undefined : fds;
     try {
-      this.#queue.push(tx.slice(Math.max(sent, 0), size), rest);
+      this.#queue.push(bytes.slice(Math.max(sent, 0), size), rest);
     } catch (error) {
       this.close(error as Error);
       return false;

@@ -4,6 +4,7 @@
 // all the time, in slices between which the event loop serves everything else. Both stop when a callback of the device
 // needs the event loop. Used by server/session.ts.
 
+import { performance } from "node:perf_hooks"; // the global of that name is a getter
 import type { Connection } from "./connection.ts";
 
 /** After the last message, and in all before the event loop has its turn. */
@@ -13,6 +14,8 @@ const TURN_MS = 0.5;
 const MAX_SKIP = 64;
 /** Of polling, between two turns of the event loop. */
 const SLICE_MS = 0.1;
+/** Reads that bring nothing, between two looks at the clock. */
+const VAIN_READS = 8;
 
 export class Linger {
   #connection: Connection;
@@ -55,8 +58,12 @@ export function poll(connection: Connection, mayWait: () => boolean): void {
   const slice = (): void => {
     if (!connection.open) return;
     const end = performance.now() + SLICE_MS;
-    do connection.pump();
-    while (connection.reading && mayWait() && performance.now() < end);
+    let vain = 0;
+    while (connection.reading && mayWait()) {
+      if (!connection.pump() && ++vain < VAIN_READS) continue;
+      vain = 0;
+      if (performance.now() >= end) break;
+    }
     setImmediate(slice);
   };
   setImmediate(slice);

@@ -5,6 +5,10 @@
 import { FLAG } from "./constants.ts";
 
 export const SIZE = 16;
+/** Offsets of fields that are looked at before anything is decoded. */
+export const COMMAND_AT = 2;
+export const SIZE_AT = 4;
+export const FLAGS_AT = 8;
 
 export interface Header {
   id: number;

@@ -13,6 +13,7 @@ import {
 } from "../../src/index.ts";
 import { MigratableDevice } from "../migratable.ts";
 import { concat, fields, newPath, RawPeer, TestDevice, until } from "../support.ts";
+import { Rig } from "./support.ts";
 
 const EINVAL = 22;
 const EIO = 5;
@@ -37,7 +38,7 @@ async function connect(xfer: number): Promise<void> {
 
 beforeEach(async () => {
   device = new MigratableDevice();
-  server = new VfioUserServer(newPath(), device);
+  server = new VfioUserServer(newPath(), device, { shortcut: Rig.shortcut });
   server.start();
   await connect(XFER);
 });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { COMMAND, refusal, VfioUserServer } from "../../src/index.ts";
 import { MigratableDevice } from "../migratable.ts";
 import { concat, fields, gate, newPath, RawPeer, until } from "../support.ts";
+import { Rig } from "./support.ts";
 
 const ENOENT = 2;
 const ENOTTY = 25;
@@ -25,7 +26,7 @@ let memory: number;
 
 beforeEach(async () => {
   device = new MigratableDevice();
-  server = new VfioUserServer(newPath(), device);
+  server = new VfioUserServer(newPath(), device, { shortcut: Rig.shortcut });
   server.start();
   peer = new RawPeer(server.sockAddr);
   await peer.greet();

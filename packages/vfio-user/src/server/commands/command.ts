@@ -59,7 +59,7 @@ export function after<T>(result: unknown, next: () => T | Promise<T>): T | Promi
   return isPromise(result) ? Promise.resolve(result).then(next) : next();
 }
 
-function isPromise(value: unknown): value is PromiseLike<unknown> {
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 

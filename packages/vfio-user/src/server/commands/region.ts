@@ -1,6 +1,6 @@
-// REGION_READ and REGION_WRITE: register accesses, the commands that a guest's driver waits for. Every access is
-// inside its region before the device sees it. A read or write of 0 bytes succeeds with an empty reply, as in
-// libvfio-user.
+// REGION_READ and REGION_WRITE in general: of any length, refused, or behind another command. Register accesses that need
+// none of that go by register-path.ts, which must do the same. Every access is inside its region before the device
+// sees it. A read or write of 0 bytes succeeds with an empty reply, as in libvfio-user.
 
 import { refusal } from "../../errors.ts";
 import { ERRNO, PCI_REGION } from "../../wire/constants.ts";
@@ -68,7 +68,8 @@ export function checkNotFrozen(migration: Migration | null): void {
   if (migration?.frozen) throw refusal(ERRNO.EINVAL, "the device's state is being saved");
 }
 
-function head(region: number, offset: number, count: number, bytes: number): Uint8Array {
+/** The head of an access, in front of `bytes` - 16 bytes of data. */
+export function head(region: number, offset: number, count: number, bytes: number): Uint8Array {
   const body = new Uint8Array(bytes);
   regionAccess.encodeInto(new DataView(body.buffer), 0, { offset: BigInt(offset), region, count });
   return body;
