@@ -4,7 +4,7 @@
 // way, through commands/region.ts, which alone knows what is wrong with a message. session.ts makes one for each client;
 // its connection offers it every whole message that came without fds.
 
-import { DECLINED, TAKEN } from "../transport/connection.ts";
+import { DECLINED, TAKEN } from "../transport/message.ts";
 import { COMMAND, FLAG, PCI_REGION } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
 import * as regionAccess from "../wire/region-access.ts";

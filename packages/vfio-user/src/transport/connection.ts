@@ -8,33 +8,12 @@ import { closeFd, fileStat, SocketMessenger, type Watcher, watch } from "@emudev
 import { protocolError } from "../errors.ts";
 import { ERRNO, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
+import { DECLINED, type Fault, type Message, type Shortcut, TAKEN } from "./message.ts";
 import { SendQueue } from "./send-queue.ts";
 
-/** Why a message is to be answered with an error whatever it says. */
-export type Fault = "size" | "oversize" | "fds" | "socket";
+export type { Message } from "./message.ts";
 
 type FdFault = "fds" | "socket" | null;
-
-/**
- * Is offered a whole message of `size` bytes that came without fds, at the start of `rx`. @returns bytes of the reply
- * that it has put at the start of `tx`, which has 64; or TAKEN, or DECLINED
- */
-export type Shortcut = (rx: DataView, size: number, tx: DataView) => number;
-/** The message is done with, and there is nothing to send. */
-export const TAKEN = 0;
-/** The message is to be delivered as any other. */
-export const DECLINED = -1;
-
-export interface Message {
-  header: header.Header;
-  /** Payload bytes `[at, at + length)` of `view`, valid only until the handler returns: it is the receive buffer. */
-  view: DataView;
-  at: number;
-  length: number;
-  /** Owned by the handler, which must pass each on or close it. */
-  fds: number[];
-  fault: Fault | null;
-}
 
 export interface ConnectionOptions {
   /** A longer message is a fault "oversize", and the connection is closed after its delivery. */
