@@ -91,10 +91,11 @@ describe("EAL options", () => {
   });
 
   it("ignores with a notice what DPDK users type by habit, and refuses the rest with a reason", () => {
-    expect(parse("--no-pci --no-huge -n 4 --proc-type primary --no-telemetry").options).toMatchObject({
+    expect(parse("--no-pci -n 4 --proc-type primary --no-telemetry").options).toMatchObject({
       telemetry: false,
-      ignored: [{ option: "--no-pci" }, { option: "--no-huge" }, { option: "--memory-channels" }],
+      ignored: [{ option: "--no-pci" }, { option: "--memory-channels" }],
     });
+    expect(() => parse("--huge-dir /mnt/huge")).toThrow(/memfd, which takes huge pages/);
     expect(() => parse("-a 0000:00:01.0")).toThrow(/--allow is not supported: there are no PCI devices; use --vdev/);
     expect(() => parse("--proc-type secondary")).toThrow(/only primary/);
     expect(() => parse("--frobnicate")).toThrow(/Unknown argument.*frobnicate.*after --/);

@@ -222,4 +222,26 @@ describe("windows", () => {
     expect(arena.windows()).toEqual([]);
     closeFd(fd);
   });
+
+  test.skipIf(hugePages < 3)("an own part of huge pages is of whole ones, and reserved", () => {
+    const own = Arena.create({ ownBytes: hugeBytes + 65536, hugePages: "auto" });
+    expect([own.pageBytes, own.ownBytes]).toEqual([hugeBytes, 2 * hugeBytes]);
+    const zone = own.memzoneReserve("last", 4096, 4096);
+    own.u8.fill(7, zone.off, zone.off + 4096);
+    const rows = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+    const row = rows.find((text) => text.startsWith(`${own.base.toString(16).padStart(8, "0")}-`));
+    expect(row).toMatch(new RegExp(`KernelPageSize: +${hugeBytes >> 10} kB`));
+    expect(row).toContain("emudev-arena");
+    closeFd(own.fd);
+  });
+
+  test("where huge pages are too few, the own part is of ordinary ones", () => {
+    const own = Arena.create({
+      ownBytes: 2 ** 31 - 2 ** 21,
+      hugePages: hugePages * hugeBytes < 2 ** 31 ? "auto" : "off",
+    });
+    expect([own.pageBytes, own.ownBytes]).toEqual([PAGE, 2 ** 31 - 2 ** 21]);
+    expect(own.u8[own.ownBytes - 1]).toBe(0);
+    closeFd(own.fd);
+  });
 });

@@ -85,7 +85,7 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
     const log = logs.type("lib.eal");
     for (const { option, why } of options.ignored) log.notice(`${option} has no effect: ${why}`);
     const runtime = options.inMemory ? undefined : acquire(runtimePath(options.filePrefix, opts.env), undo);
-    const arena = Arena.create(options.ownBytes === undefined ? {} : { ownBytes: options.ownBytes });
+    const arena = makeArena(options, log);
     undo.push(() => closeFd(arena.fd)); // the memory itself stays: views of it may be held anywhere
     const qsbr = Qsbr.create(arena, "eal_qsbr");
     const lcores = new Lcores(arena, qsbr, options.lcores, options.mainLcore, log);
@@ -134,6 +134,14 @@ export async function ealInit(argv: readonly string[], opts: EalInitOptions): Pr
   } finally {
     starting = false;
   }
+}
+
+function makeArena({ ownBytes, hugePages }: EalOptions, log: Logger): Arena {
+  const kind = hugePages ? "auto" : "off";
+  const arena = Arena.create(ownBytes === undefined ? { hugePages: kind } : { ownBytes, hugePages: kind });
+  const pages = arena.pageBytes < 2 ** 20 ? `${arena.pageBytes >> 10} KiB` : `${arena.pageBytes >> 20} MiB`;
+  log.info(`${arena.ownBytes >> 20} MiB of memory in pages of ${pages}`);
+  return arena;
 }
 
 function acquire(path: string, undo: (() => void | Promise<void>)[]): RuntimeDir {

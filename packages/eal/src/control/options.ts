@@ -19,6 +19,8 @@ export interface EalOptions {
   telemetry: boolean;
   /** Bytes of the arena's own part, undefined = the arena's default. */
   ownBytes: number | undefined;
+  /** Memory of huge pages where enough are free. */
+  hugePages: boolean;
   logRules: LogRule[];
   pollMode: PollMode;
   /** Options that were accepted without effect: option and why. */
@@ -33,12 +35,11 @@ export interface ParsedArgs {
 /** DPDK options without a meaning here. */
 const IGNORED: Record<string, { why: string; takesValue?: boolean; alias?: string }> = {
   "no-pci": { why: "there is no PCI bus here" },
-  "no-huge": { why: "memory is never taken from huge pages here" },
   "no-hpet": { why: "the clock is always CLOCK_MONOTONIC here" },
   "no-shconf": { why: "there are no secondary processes here" },
   "legacy-mem": { why: "memory is one sparse arena here" },
   "single-file-segments": { why: "memory is always one file here" },
-  "huge-unlink": { why: "memory is never taken from huge pages here", takesValue: true },
+  "huge-unlink": { why: "memory has no file with a name here", takesValue: true },
   "memory-channels": { why: "memory channels are not laid out here", takesValue: true, alias: "n" },
   "memory-ranks": { why: "memory ranks are not laid out here", takesValue: true, alias: "r" },
   "iova-mode": { why: "there is no IOMMU here", takesValue: true },
@@ -49,7 +50,7 @@ const REFUSED: Record<string, { why: string; alias?: string }> = {
   allow: { why: "there are no PCI devices; use --vdev", alias: "a" },
   block: { why: "there are no PCI devices; use --vdev", alias: "b" },
   "driver-path": { why: "drivers are part of the application", alias: "d" },
-  "huge-dir": { why: "memory is never taken from huge pages" },
+  "huge-dir": { why: "memory comes from memfd, which takes huge pages of the default size without a mount" },
   "socket-mem": { why: "there is one memory; use -m MiB" },
   "numa-mem": { why: "there is one memory; use -m MiB" },
   syslog: { why: "logs go to standard error" },
@@ -88,6 +89,7 @@ export function parseEalArgs(
       sigbusGuard: args["sigbus-guard"] === true,
       telemetry: args["no-telemetry"] !== true,
       ownBytes: readMemory(args.m as string | undefined),
+      hugePages: args["no-huge"] !== true,
       logRules: list(args["log-level"]).map(parseLogRule),
       pollMode: readPollMode(single(args, "poll-mode")),
       ignored: readOthers(args),
@@ -152,6 +154,7 @@ function ealYargs(program: string) {
       requiresArg: true,
       describe: `what lcores do with nothing to do: ${POLL_MODES.join(", ")} (adaptive)`,
     })
+    .option("no-huge", { type: "boolean", describe: "memory of ordinary pages, even where huge ones are free" })
     .option("no-telemetry", { type: "boolean", describe: "no telemetry socket" })
     .option("telemetry", { type: "boolean", describe: "telemetry socket (the default)" })
     .option("version", { alias: "v", type: "boolean", describe: "print the version" })

@@ -3,8 +3,11 @@
 import {
   addressOf,
   addSeals,
+  closeFd,
   fileStat,
   type GuardedRange,
+  LinuxError,
+  mapAnywhere,
   mapNothing,
   mapShared,
   memfdCreate,
@@ -45,10 +48,12 @@ export class Arena extends ArenaViews {
   /**
    * Makes the process's arena. Memory is committed when it is first written.
    * @param opts.ownBytes size of the part for memzones: whole 64 KiB, at most 2 GiB; default 512 MiB
+   * @param opts.hugePages "auto": that part is made of huge pages of the system's default size where enough of them are
+   *   free (ownBytes is rounded up to whole ones), else of ordinary pages; default "off"
    * @throws ShmError EINVAL; LinuxError when the kernel refuses (memfd, mmap)
    */
-  static create(opts: { ownBytes?: number } = {}): Arena {
-    const { ownBytes = OWN_BYTES_DEFAULT } = opts;
+  static create(opts: { ownBytes?: number; hugePages?: "auto" | "off" } = {}): Arena {
+    const { ownBytes = OWN_BYTES_DEFAULT, hugePages = "off" } = opts;
     checkInteger("arena: ownBytes", ownBytes, WASM_PAGE_BYTES, OWN_BYTES_MAX);
     if (ownBytes % WASM_PAGE_BYTES !== 0)
       throw new ShmError("EINVAL", `arena: ownBytes is ${ownBytes}: it must be a multiple of ${WASM_PAGE_BYTES}`);
@@ -56,16 +61,25 @@ export class Arena extends ArenaViews {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     kept.push(memory);
     const base = addressOf(new Uint8Array(memory.buffer, 0, PAGE_BYTES));
-    const fd = memfdCreate("emudev-arena", ownBytes, { seals: true });
+    const huge = hugePages === "auto" ? hugeFile(base, ownBytes) : null;
+    const { fd, bytes, pageBytes } = huge ?? {
+      fd: memfdCreate("emudev-arena", ownBytes, { seals: true }),
+      bytes: ownBytes,
+      pageBytes: PAGE_BYTES,
+    };
     addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
-    mapShared(base, ownBytes, PROT.READ | PROT.WRITE, fd, 0);
+    mapShared(base, bytes, PROT.READ | PROT.WRITE, fd, 0);
     // What unmapping a window leaves is then of one kind with its neighbours, and the kernel joins them into one mapping.
-    mapNothing(base + ownBytes, ARENA_BYTES - ownBytes);
-    return new Arena({ memory, base, fd, ownBytes });
+    mapNothing(base + bytes, ARENA_BYTES - bytes);
+    return new Arena({ memory, base, fd, ownBytes: bytes }, pageBytes);
   }
 
-  private constructor(handle: ArenaHandle) {
+  /** Bytes of a page of the own part. */
+  readonly pageBytes: number;
+
+  private constructor(handle: ArenaHandle, pageBytes: number) {
     super(handle);
+    this.pageBytes = pageBytes;
     this.#own = new RangeAllocator(PAGE_BYTES, handle.ownBytes);
     this.#windows = new RangeAllocator(handle.ownBytes, ARENA_BYTES);
   }
@@ -209,4 +223,28 @@ export function windowAlignment(fd: number): number {
   const { blockSize } = fileStat(fd);
   const usable = blockSize >= PAGE_BYTES && blockSize <= ALIGN_MAX && (blockSize & (blockSize - 1)) === 0;
   return usable ? blockSize : PAGE_BYTES;
+}
+
+/**
+ * A file of huge pages for the own part, all of them reserved; null where there are none, too few, or the arena's address is not
+ * a multiple of their size.
+ */
+function hugeFile(base: number, ownBytes: number): { fd: number; bytes: number; pageBytes: number } | null {
+  let fd = -1;
+  try {
+    fd = memfdCreate("emudev-arena", 0, { hugetlb: true });
+    const pageBytes = fileStat(fd).blockSize;
+    closeFd(fd);
+    fd = -1;
+    const bytes = roundUp(ownBytes, pageBytes);
+    if (base % pageBytes !== 0 || bytes > OWN_BYTES_MAX) return null;
+    fd = memfdCreate("emudev-arena", bytes, { seals: true, hugetlb: true });
+    // Elsewhere first: where pages are too few, mapping fails, and over the arena that would leave a hole. They stay reserved.
+    mapAnywhere(bytes, PROT.READ | PROT.WRITE, fd, 0).unmap();
+    return { fd, bytes, pageBytes };
+  } catch (error) {
+    if (fd >= 0) closeFd(fd);
+    if (error instanceof LinuxError) return null;
+    throw error;
+  }
 }
