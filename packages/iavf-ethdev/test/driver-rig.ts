@@ -45,7 +45,8 @@ export async function makeRig(options: FakeOptions = {}, devargs = ""): Promise<
   const device = await eal.vdev.attach(`net_iavf${serial},path=${path}${devargs}`);
   const dev = device.private as EthDev;
   const events: string[] = [];
-  for (const event of ["lsc", "reset", "rmv"] as const) dev.on(event, () => events.push(event));
+  for (const event of ["lsc", "reset", "rmv", "errRecovering", "recoverySuccess", "recoveryFailed"] as const)
+    dev.on(event, () => events.push(event));
   return {
     fake,
     device,

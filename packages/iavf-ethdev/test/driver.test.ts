@@ -171,8 +171,8 @@ describe("net_iavf", () => {
 });
 
 describe("net_iavf and a device that lets it down", () => {
-  it("takes the server's death: link down, bursts return 0, closing does not hang", async () => {
-    const rig = await makeRig();
+  it("takes the server's death with reconnect=off: link down, bursts return 0, closing does not hang", async () => {
+    const rig = await makeRig({}, ",reconnect=off");
     await startPort(rig.dev);
     await until("the link", () => rig.dev.linkGet().up);
     const { rx, tx } = await rig.open();

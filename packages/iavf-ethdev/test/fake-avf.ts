@@ -28,6 +28,8 @@ export interface FakeOptions {
   caps?: number;
   pairs?: number;
   rssKeySize?: number;
+  /** Keeps its state while its client is away, as a device with a state file. */
+  keep?: boolean;
 }
 
 const OK: Reply = { status: 0, bytes: new Uint8Array(0) };
@@ -38,7 +40,7 @@ export class FakeAvf implements VfioUserDevice {
   readonly info = { resettable: true };
   readonly irqs;
   readonly regions: RegionSpec[];
-  readonly server: VfioUserServer;
+  server: VfioUserServer;
   readonly config = new Uint8Array(256);
   readonly registers = new Uint32Array(A.BAR0_BYTES / 4);
   /** virtchnl ops in the order they came. */
@@ -70,6 +72,7 @@ export class FakeAvf implements VfioUserDevice {
       pairs: 2,
       caps: 0x900e1,
       rssKeySize: 52,
+      keep: false,
       ...options,
     };
     this.#options = all;
@@ -96,6 +99,18 @@ export class FakeAvf implements VfioUserDevice {
     view.setUint16(0x72, Math.max(all.vectors, 1) - 1, true);
     this.#powerOn();
     this.server = new VfioUserServer(path, this);
+    this.server.start();
+  }
+
+  /** The server's process ends. */
+  async away(): Promise<void> {
+    await this.server.stop();
+  }
+
+  /** Another one begins. @param pairs queue pairs that it has */
+  comeBack(pairs = this.#options.pairs): void {
+    this.#options.pairs = pairs;
+    this.server = new VfioUserServer(this.server.sockAddr, this);
     this.server.start();
   }
 
@@ -199,7 +214,10 @@ export class FakeAvf implements VfioUserDevice {
   }
   reset(reason: string): void {
     this.resets.push(reason);
-    this.#powerOn();
+    if (reason !== "disconnect" || !this.#options.keep) this.#powerOn();
+    // The doorbell pages of the next client are others.
+    this.#page.u32.fill(0);
+    this.enabled = { rx: 0, tx: 0 };
   }
   disconnected(): void {
     this.#dropAll();

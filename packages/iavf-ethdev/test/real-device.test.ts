@@ -45,9 +45,9 @@ async function endDevice(): Promise<void> {
   await gone;
 }
 
-async function attach(mtu = 1500, queues = 1): Promise<void> {
+async function attach(mtu = 1500, queues = 1, devargs = ""): Promise<void> {
   name = `net_iavf${serial++}`;
-  dev = (await eal.vdev.attach(`${name},path=${path}`)).private as EthDev;
+  dev = (await eal.vdev.attach(`${name},path=${path}${devargs}`)).private as EthDev;
   await dev.configure(queues, queues, { mtu });
   for (let q = 0; q < queues; q++) {
     await dev.rxQueueSetup(q, 0, pool);
@@ -229,7 +229,7 @@ describe("net_iavf and a real emulated AVF", () => {
   });
 
   it("survive each other: the device is killed, and another takes its place", async () => {
-    await attach();
+    await attach(1500, 1, ",reconnect=off");
     let gone = false;
     dev.on("rmv", () => {
       gone = true;

@@ -1,6 +1,6 @@
 // The state machine, walked over its whole product of states and events.
 import { describe, expect, it } from "vitest";
-import { EVENTS, isActive, next, STATES } from "../src/control/state.ts";
+import { EVENTS, isActive, isAway, next, STATES } from "../src/control/state.ts";
 
 describe("the states of a device", () => {
   it("reach a state of the table, or none, by every event", () => {
@@ -19,9 +19,19 @@ describe("the states of a device", () => {
     for (const event of EVENTS) expect([null, "gone", "closed"]).toContain(next("gone", event));
   });
 
-  it("notice a lost connection wherever there is one", () => {
+  it("notice a lost connection wherever there is one, or is one looked for", () => {
     for (const state of STATES) if (state !== "closed") expect(next(state, "lost")).toBe("gone");
     expect(next("closed", "lost")).toBeNull();
+  });
+
+  it("look for another connection wherever there was one, and resume only behind it", () => {
+    for (const state of STATES)
+      expect(next(state, "cut")).toBe(state === "closed" || state === "gone" ? null : "reconnecting");
+    expect(STATES.filter((state) => next(state, "connected") !== null)).toEqual(["reconnecting"]);
+    expect(STATES.filter(isAway)).toEqual(["reconnecting", "resuming"]);
+    expect(EVENTS.map((event) => next("resuming", event)).filter((state) => state !== null)).toEqual(
+      expect.arrayContaining(["ready", "starting", "running", "reconnecting", "failed", "gone", "closed"]),
+    );
   });
 
   it("enable queues only on a device that is ready, and stop only running ones", () => {

@@ -139,6 +139,9 @@ export class Ports {
     dev.on("lsc", () => tell("link state change"));
     dev.on("reset", () => tell("reset"));
     dev.on("rmv", () => tell("device removal"));
+    dev.on("errRecovering", () => tell("error recovering"));
+    dev.on("recoverySuccess", () => tell("error recovery successful"));
+    dev.on("recoveryFailed", () => tell("error recovery failed"));
   }
 
   /** Descriptors and caches full at once, and a burst in the hands of every lcore. */

@@ -63,7 +63,7 @@ async function main(): Promise<number> {
 function setupOf(side: Side, options: DemoOptions, folder: string, socket: string, lcoreList: string): Setup {
   const vdevs = {
     device: [`--vdev=emu_iavf0,path=${socket},id=0,mac=${GUEST_MAC.join(":")}`, "--vdev=net_avfbe0,id=0,avf_emu_id=0"],
-    guest: [`--vdev=net_iavf0,path=${socket}`],
+    guest: [`--vdev=net_iavf0,path=${socket},reconnect=off`],
   };
   return {
     type: "setup",

@@ -9,6 +9,7 @@ const enabled = (on: boolean): string => (on ? "enabled" : "disabled");
 export function portInfo(dev: EthDev): string {
   const info = dev.infoGet();
   const link = dev.linkGet();
+  const connection = dev.connectionGet();
   const vlan = dev.vlanOffloadGet();
   const lines = [
     "",
@@ -20,6 +21,7 @@ export function portInfo(dev: EthDev): string {
     `Devargs: ${dev.devargs}`,
     "Connect to socket: 0",
     "memory allocation on the socket: 0",
+    ...(connection === undefined ? [] : [`Connection: ${connection}`]),
     `Link status: ${link.up ? "up" : "down"}`,
     `Link speed: ${formatSpeed(link.up ? link.speedMbps : 0)}`,
     `Link duplex: ${link.fullDuplex ? "full-duplex" : "half-duplex"}`,

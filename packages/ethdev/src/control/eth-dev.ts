@@ -45,6 +45,8 @@ export class EthDev {
   readonly #release: (dev: EthDev) => void;
   #state: PortState = "unconfigured";
   #busy: PortEvent | undefined;
+  /** Settles with what is under way. */
+  #under: Promise<void> = Promise.resolve();
   #nbRx = 0;
   #nbTx = 0;
   #rx: (QueueSetup | undefined)[] = [];
@@ -167,8 +169,15 @@ export class EthDev {
     });
   }
 
-  /** Stops the port if need be and closes it; its id is free then. Quietly nothing on a closed port. */
-  close(): Promise<void> {
+  /**
+   * Stops the port if need be and closes it; its id is free then. Quietly nothing on a closed port. An operation that waits for
+   * a device which is away is called off.
+   */
+  async close(): Promise<void> {
+    if (this.#ops.abandon !== undefined && this.#state !== "closed" && this.#busy !== "close") {
+      this.#ops.abandon();
+      await this.#under;
+    }
     return this.#transit("close", async () => {
       if (this.#state === "started") await this.#ops.stop();
       this.#stats.detach();
@@ -192,6 +201,11 @@ export class EthDev {
 
   linkGet(): EthLink {
     return this.#ops.linkGet();
+  }
+
+  /** How the connection to the device stands; undefined where the driver has none. */
+  connectionGet(): string | undefined {
+    return this.#ops.connectionGet?.();
   }
 
   async linkSet(up: boolean): Promise<void> {
@@ -353,7 +367,9 @@ export class EthDev {
       throw new EthDevError("BUSY", `${this.#where()}: cannot ${event} while ${this.#busy} is under way`);
     this.#busy = event;
     try {
-      await effect();
+      const done = effect();
+      this.#under = done.catch(() => {});
+      await done;
       this.#state = next;
     } finally {
       this.#busy = undefined;

@@ -81,11 +81,15 @@ export interface EthDevOps {
   /** Resolves when nothing of the port is in use by an lcore any more. */
   stop(): Done;
   close(): Done;
+  /** The port is to be closed at once: an operation that waits for its device rejects, and no other one is waited for. */
+  abandon?(): void;
   /** Back to the state after probe, ids kept. */
   reset?(): Done;
   /** Goes on with another device that is reached by `path`, started or not; bursts return 0 meanwhile. */
   migrate?(path: string): Done;
   linkGet(): EthLink;
+  /** For people: how the connection to the device stands, of a driver that has one. */
+  connectionGet?(): string;
   linkSet?(up: boolean): Done;
   /** Counts that the queues' counters do not hold; added to them. */
   statsExtra?(): Partial<EthStats>;
@@ -106,9 +110,20 @@ export interface EthDevOps {
 
 /**
  * Events of a port: `lsc` link state change, `reset` the device asks for EthDev.reset, `rmv` the device is gone, `queueState`
- * a queue was enabled or disabled by the other side, `new` and `destroy` of the port itself.
+ * a queue was enabled or disabled by the other side, `new` and `destroy` of the port itself. A driver that brings its device
+ * back by itself says `errRecovering` when it begins, then `recoverySuccess`, or `recoveryFailed`: then the port is of no use
+ * until it is reset.
  */
-export type EthDevEvent = "lsc" | "reset" | "rmv" | "queueState" | "new" | "destroy";
+export type EthDevEvent =
+  | "lsc"
+  | "reset"
+  | "rmv"
+  | "queueState"
+  | "new"
+  | "destroy"
+  | "errRecovering"
+  | "recoverySuccess"
+  | "recoveryFailed";
 
 /** A port as plain data, for the threads that poll it. */
 export interface DataPort {

@@ -32,6 +32,8 @@ export class AdminQueue {
   readonly #free: () => void;
   #sendNext = 0;
   #receiveNext = 0;
+  /** How often the queues were set up. */
+  #generation = 0;
   /** Messages of the device that made no sense. */
   malformed = 0;
 
@@ -50,14 +52,33 @@ export class AdminQueue {
     this.#bar0 = bar0;
   }
 
+  /** Whether the device has these two queues, as they were set up. */
+  async isKept(): Promise<boolean> {
+    if (this.#generation === 0) return false;
+    for (const { length, low, high, ring } of [SEND, RECEIVE]) {
+      const base = iovaOf(this.#zone.off + ring);
+      if ((await this.#bar0.read(length)) !== LENGTH) return false;
+      if ((await this.#bar0.read(low)) !== Number(base & 0xffffffffn)) return false;
+      if ((await this.#bar0.read(high)) !== Number(base >> 32n)) return false;
+    }
+    return true;
+  }
+
+  /** Takes both queues from a device that has them. */
+  async turnOff(): Promise<void> {
+    this.#generation++;
+    for (const { length } of [SEND, RECEIVE]) await this.#bar0.write(length, 0);
+  }
+
   /** Sets both queues up, empty; also after a reset of the device. */
   async init(): Promise<void> {
+    this.#generation++;
     this.#sendNext = 0;
     this.#receiveNext = 0;
     this.#arena.u8.fill(0, this.#zone.off, this.#zone.off + this.#zone.bytes);
-    await this.#initRegisters("VF_ATQH1", "VF_ATQT1", "VF_ATQLEN1", "VF_ATQBAL1", "VF_ATQBAH1", SEND_RING);
+    await this.#initRegisters(SEND);
     for (let i = 0; i < ADMIN_QUEUE_ENTRIES; i++) this.#offer(i);
-    await this.#initRegisters("VF_ARQH1", "VF_ARQT1", "VF_ARQLEN1", "VF_ARQBAL1", "VF_ARQBAH1", RECEIVE_RING);
+    await this.#initRegisters(RECEIVE);
     await this.#bar0.write("VF_ARQT1", ADMIN_QUEUE_ENTRIES - 1);
   }
 
@@ -69,7 +90,9 @@ export class AdminQueue {
     if (bytes.length > AQ.AQ_BUF_MAX)
       throw new IavfError("ARG", `${this.#name}: a message of ${bytes.length} bytes; ${AQ.AQ_BUF_MAX} is the most`);
     const at = this.#sendNext;
+    const generation = this.#generation;
     await this.#waitDone(at);
+    if (generation !== this.#generation) throw new IavfError("GONE", `${this.#name}: the admin queues are others now`);
     const buffer = SEND_BUFFERS + at * AQ.AQ_BUF_MAX;
     this.#arena.u8.set(bytes, this.#zone.off + buffer);
     const descriptor = aqDescriptor({ flags: AQ.AQ_FLAG_SI, opcode: AQ.AQ_OP_SEND_MSG_TO_PF, cookieHigh: op });
@@ -112,19 +135,12 @@ export class AdminQueue {
     this.#free();
   }
 
-  async #initRegisters(
-    head: "VF_ATQH1" | "VF_ARQH1",
-    tail: "VF_ATQT1" | "VF_ARQT1",
-    length: "VF_ATQLEN1" | "VF_ARQLEN1",
-    low: "VF_ATQBAL1" | "VF_ARQBAL1",
-    high: "VF_ATQBAH1" | "VF_ARQBAH1",
-    ring: number,
-  ): Promise<void> {
+  async #initRegisters({ head, tail, length, low, high, ring }: Registers): Promise<void> {
     const base = iovaOf(this.#zone.off + ring);
     const baseLow = Number(base & 0xffffffffn);
     await this.#bar0.write(head, 0);
     await this.#bar0.write(tail, 0);
-    await this.#bar0.write(length, (ADMIN_QUEUE_ENTRIES | AQ.AQ_LEN_ENABLE) >>> 0);
+    await this.#bar0.write(length, LENGTH);
     await this.#bar0.write(low, baseLow);
     await this.#bar0.write(high, Number(base >> 32n));
     const back = await this.#bar0.read(low);
@@ -170,5 +186,31 @@ export class AdminQueue {
 // Places in the memzone.
 const SEND_RING = 0;
 const RECEIVE_RING = RING_BYTES;
+const LENGTH = (ADMIN_QUEUE_ENTRIES | AQ.AQ_LEN_ENABLE) >>> 0;
 const SEND_BUFFERS = 2 * RING_BYTES;
 const RECEIVE_BUFFERS = 2 * RING_BYTES + BUFFERS_BYTES;
+
+interface Registers {
+  head: AQ.RegName;
+  tail: AQ.RegName;
+  length: AQ.RegName;
+  low: AQ.RegName;
+  high: AQ.RegName;
+  ring: number;
+}
+const SEND: Registers = {
+  head: "VF_ATQH1",
+  tail: "VF_ATQT1",
+  length: "VF_ATQLEN1",
+  low: "VF_ATQBAL1",
+  high: "VF_ATQBAH1",
+  ring: SEND_RING,
+};
+const RECEIVE: Registers = {
+  head: "VF_ARQH1",
+  tail: "VF_ARQT1",
+  length: "VF_ARQLEN1",
+  low: "VF_ARQBAL1",
+  high: "VF_ARQBAH1",
+  ring: RECEIVE_RING,
+};

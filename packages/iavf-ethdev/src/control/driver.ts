@@ -13,6 +13,7 @@ const PARAMS = {
   path: { type: "path", required: true, help: "vfio-user socket of the device" },
   mac: { type: "mac", unicast: true, help: "address of the port instead of the device's own" },
   queues: { type: "uint", min: 1, max: 16, help: "most queue pairs to use" },
+  reconnect: { type: "choice", choices: ["on", "off"], default: "on", help: "look for a server that went away" },
 } as const satisfies DevargsSchema;
 
 export const netIavf: VdevDriver = {
@@ -21,13 +22,10 @@ export const netIavf: VdevDriver = {
   params: PARAMS,
 
   async probe(dev, eal) {
-    const { path, mac, queues } = dev.params as DevargsOf<typeof PARAMS>;
+    const { path, mac, queues, reconnect } = dev.params as DevargsOf<typeof PARAMS>;
     const log = eal.log.child("pmd.net.iavf");
     let port: IavfPort | null = null;
-    const session = new Session(eal, path, dev.name, log, {
-      link: () => port?.onLink(),
-      down: (state, why) => port?.onDown(state, why),
-    });
+    const session = new Session(eal, dev.name, log, { path, reconnect: reconnect === "on" });
     await session.open();
     try {
       const { numQueuePairs, vsi } = session.resources;

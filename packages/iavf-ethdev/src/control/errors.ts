@@ -11,6 +11,8 @@ export type IavfErrorCode =
   | "TIMEOUT"
   /** The connection is gone, or the device has reset itself. */
   | "GONE"
+  /** The device was reset while it was being configured. */
+  | "RESET"
   /** A value of the caller that can never work. */
   | "ARG"
   /** Called in the wrong state. */

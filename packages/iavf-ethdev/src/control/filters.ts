@@ -2,6 +2,7 @@
 // VLANs, stripping. Changes go to the device at once when it is up, and all of it goes again after a reset. Addresses are
 // given at each start and taken back at each stop, by session.ts, as Linux does.
 import { VF_CAP } from "@emudev/avf";
+import type { Requests } from "./requests.ts";
 import type { Session } from "./session.ts";
 
 export class Filters {
@@ -24,8 +25,7 @@ export class Filters {
   }
 
   /** Sends everything but the addresses, after the device was reset or configured. */
-  async restore(): Promise<void> {
-    const { requests } = this.#session;
+  async restore(requests: Requests = this.#session.requests): Promise<void> {
     if (this.#session.has(VF_CAP.VLAN)) {
       await requests.setVlanStripping(this.#strip);
       await requests.setVlans([...this.#vlans], true);
@@ -36,45 +36,41 @@ export class Filters {
   async setMac(mac: Uint8Array): Promise<void> {
     const before = this.#mac;
     this.#mac = Uint8Array.from(mac);
-    if (this.#session.state !== "running") return;
+    if (!this.#session.isStarted) return;
     await this.#session.requests.addMacs([this.#mac]);
     await this.#session.requests.deleteMacs([before]);
   }
 
   async addMac(mac: Uint8Array): Promise<void> {
-    if (this.#session.state === "running") await this.#session.requests.addMacs([mac]);
+    if (this.#session.isStarted) await this.#session.requests.addMacs([mac]);
     this.#extra.push(Uint8Array.from(mac));
   }
 
   async removeMac(mac: Uint8Array): Promise<void> {
     const at = this.#extra.findIndex((known) => known.every((byte, i) => byte === mac[i]));
     if (at < 0) return;
-    if (this.#session.state === "running") await this.#session.requests.deleteMacs([mac]);
+    if (this.#session.isStarted) await this.#session.requests.deleteMacs([mac]);
     this.#extra.splice(at, 1);
   }
 
   async setPromiscuous(on: boolean): Promise<void> {
-    if (this.#isUp()) await this.#session.requests.setPromiscuous(on, this.#allmulticast);
+    if (this.#session.isUp) await this.#session.requests.setPromiscuous(on, this.#allmulticast);
     this.#promiscuous = on;
   }
 
   async setAllmulticast(on: boolean): Promise<void> {
-    if (this.#isUp()) await this.#session.requests.setPromiscuous(this.#promiscuous, on);
+    if (this.#session.isUp) await this.#session.requests.setPromiscuous(this.#promiscuous, on);
     this.#allmulticast = on;
   }
 
   async setStripping(on: boolean): Promise<void> {
-    if (this.#isUp()) await this.#session.requests.setVlanStripping(on);
+    if (this.#session.isUp) await this.#session.requests.setVlanStripping(on);
     this.#strip = on;
   }
 
   async setVlan(id: number, on: boolean): Promise<void> {
-    if (this.#isUp()) await this.#session.requests.setVlans([id], on);
+    if (this.#session.isUp) await this.#session.requests.setVlans([id], on);
     if (on) this.#vlans.add(id);
     else this.#vlans.delete(id);
-  }
-
-  #isUp(): boolean {
-    return this.#session.state === "ready" || this.#session.state === "running";
   }
 }

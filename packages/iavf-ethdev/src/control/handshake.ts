@@ -50,13 +50,17 @@ export async function handshake(bar0: Bar0, queue: AdminQueue, mailbox: Mailbox,
   await waitReset(bar0, name);
   await queue.init();
   mailbox.open();
+  mailbox.listen();
   const offered = { major: VIRTCHNL_VERSION_MAJOR, minor: VIRTCHNL_VERSION_MINOR };
-  const version = decode(versionCodec, await mailbox.request(VIRTCHNL_OP.VERSION, encode(versionCodec, offered)));
+  const version = decode(
+    versionCodec,
+    await mailbox.direct.request(VIRTCHNL_OP.VERSION, encode(versionCodec, offered)),
+  );
   if (version?.major !== offered.major || version.minor > offered.minor) {
     const answer = version === null ? "a truncated message" : `${version.major}.${version.minor}`;
     throw new IavfError("PROTOCOL", `${name}: virtchnl ${offered.major}.${offered.minor} was answered by ${answer}`);
   }
-  const bytes = await mailbox.request(VIRTCHNL_OP.GET_VF_RESOURCES, encode(capsCodec, WANTED_CAPS));
+  const bytes = await mailbox.direct.request(VIRTCHNL_OP.GET_VF_RESOURCES, encode(capsCodec, WANTED_CAPS));
   const resources = decode(vfResourceCodec, bytes);
   const why = resources === null ? "a truncated message" : judge(resources);
   if (why !== null) throw new IavfError("PROTOCOL", `${name}: the device's resources make no sense: ${why}`);

@@ -1,6 +1,7 @@
 // virtchnl over the admin queue: one request at a time, each answered by one message of the same op (RESET_VF alone is not
 // answered), and events in between. Interrupts, or an alarm where there are none, call poll(); while a request waits it is
-// polled as well, so that a lost interrupt costs milliseconds and not the request.
+// polled as well, so that a lost interrupt costs milliseconds and not the request. While the connection is away requests wait,
+// and the one that was not answered is sent again; who brings the device back sends his own at once (`direct`).
 import { decode, eventName, opName, type PfEvent, pfEventCodec, statusName, VIRTCHNL_OP } from "@emudev/avf";
 import type { Logger } from "@emudev/eal";
 import type { AdminMessage, AdminQueue } from "./admin-queue.ts";
@@ -16,7 +17,15 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-export class Mailbox {
+/** Who sends requests, as requests.ts uses it. */
+export interface Requester {
+  request(op: number, bytes?: Uint8Array): Promise<Uint8Array>;
+  send(op: number, bytes?: Uint8Array): Promise<void>;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export class Mailbox implements Requester {
   readonly #queue: AdminQueue;
   readonly #log: Logger;
   readonly #onEvent: (event: PfEvent) => void;
@@ -28,6 +37,12 @@ export class Mailbox {
   #closed: Error | null = null;
   #nonsense = 0;
   #held = false;
+  /** The admin queue is not set up. */
+  #deaf = false;
+  /** What requests wait for while the connection is away. */
+  #gate: Gate | null = null;
+  /** Connections that were lost. */
+  #losses = 0;
 
   constructor(queue: AdminQueue, log: Logger, onEvent: (event: PfEvent) => void) {
     this.#queue = queue;
@@ -36,38 +51,75 @@ export class Mailbox {
   }
 
   /**
-   * Sends a request and returns the reply's bytes.
+   * Sends a request and returns the reply's bytes. It outlives the connection.
    * @throws IavfError REFUSED (the device's status), TIMEOUT, GONE
    */
-  request(op: number, bytes: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
-    return this.#serialize(async () => {
-      if (this.#closed !== null) throw this.#closed;
-      const reply = new Promise<Uint8Array>((resolve, reject) => {
-        this.#waiting = { op, resolve, reject };
-      });
-      // Claimed at once: a fault may reject it before anybody awaits it.
-      reply.catch(() => {});
-      const started = performance.now();
-      const timer = setInterval(() => {
-        if (performance.now() - started > REPLY_TIMEOUT_MS) this.#expire(op);
-        else void this.poll();
-      }, POLL_MS);
-      try {
-        await this.#queue.send(op, bytes);
-        return await reply;
-      } finally {
-        clearInterval(timer);
-        this.#waiting = null;
-      }
-    });
+  request(op: number, bytes: Uint8Array = NO_BYTES): Promise<Uint8Array> {
+    return this.#serialize(() => this.persist(() => this.#exchange(op, bytes)));
   }
 
   /** Sends a request that has no reply. */
-  send(op: number, bytes: Uint8Array = new Uint8Array(0)): Promise<void> {
-    return this.#serialize(async () => {
-      if (this.#closed !== null) throw this.#closed;
-      await this.#queue.send(op, bytes);
-    });
+  send(op: number, bytes: Uint8Array = NO_BYTES): Promise<void> {
+    return this.#serialize(() => this.persist(() => this.#put(op, bytes)));
+  }
+
+  /** Past the others, for who brings the device up while they wait. Ends with the connection. */
+  readonly direct: Requester = {
+    request: (op, bytes = NO_BYTES) => this.#exchange(op, bytes),
+    send: (op, bytes = NO_BYTES) => this.#put(op, bytes),
+  };
+
+  /** In turn with the others, but of no use any more once the connection is lost: GONE then. */
+  once(): Requester {
+    const losses = this.#losses;
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> =>
+      this.#serialize(() => {
+        if (losses !== this.#losses) throw lost();
+        return work();
+      });
+    return {
+      request: (op, bytes = NO_BYTES) => inTurn(() => this.#exchange(op, bytes)),
+      send: (op, bytes = NO_BYTES) => inTurn(() => this.#put(op, bytes)),
+    };
+  }
+
+  /** Does something with the device, again when the connection was lost meanwhile. @throws GONE when closed */
+  async persist<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.settled();
+      const losses = this.#losses;
+      try {
+        return await work();
+      } catch (error) {
+        if (losses === this.#losses) throw error;
+      }
+    }
+  }
+
+  /** Resolves when the connection is there. @throws GONE when it will not be */
+  async settled(): Promise<void> {
+    while (this.#gate !== null && this.#closed === null) await this.#gate.opened;
+    if (this.#closed !== null) throw this.#closed;
+  }
+
+  /** The connection is lost: nothing is sent but `direct`, and nothing taken, until the device is back. */
+  suspend(): void {
+    this.#losses++;
+    this.#deaf = true;
+    this.#gate ??= makeGate();
+    this.#waiting?.reject(lost());
+  }
+
+  /** The admin queue is set up again: replies and events are taken. */
+  listen(): void {
+    this.#deaf = false;
+  }
+
+  /** Requests go to the device again. */
+  resume(): void {
+    this.#deaf = false;
+    this.#gate?.open();
+    this.#gate = null;
   }
 
   /** Does something while no request is under way and none begins; what the device sends meanwhile is taken afterwards. */
@@ -100,16 +152,43 @@ export class Mailbox {
   close(error: Error): void {
     this.#closed = error;
     this.#waiting?.reject(error);
+    this.resume(); // who waits finds it closed
   }
 
   open(): void {
     this.#closed = null;
   }
 
+  async #exchange(op: number, bytes: Uint8Array): Promise<Uint8Array> {
+    if (this.#closed !== null) throw this.#closed;
+    const waiting = {} as Waiting;
+    const reply = new Promise<Uint8Array>((resolve, reject) => Object.assign(waiting, { op, resolve, reject }));
+    this.#waiting = waiting;
+    // Claimed at once: a fault may reject it before anybody awaits it.
+    reply.catch(() => {});
+    const started = performance.now();
+    const timer = setInterval(() => {
+      if (performance.now() - started > REPLY_TIMEOUT_MS) this.#expire(op);
+      else void this.poll();
+    }, POLL_MS);
+    try {
+      await this.#queue.send(op, bytes);
+      return await reply;
+    } finally {
+      clearInterval(timer);
+      if (this.#waiting === waiting) this.#waiting = null;
+    }
+  }
+
+  async #put(op: number, bytes: Uint8Array): Promise<void> {
+    if (this.#closed !== null) throw this.#closed;
+    await this.#queue.send(op, bytes);
+  }
+
   async #drain(): Promise<void> {
     do {
       this.#again = false;
-      if (this.#closed !== null || this.#held) return;
+      if (this.#closed !== null || this.#held || this.#deaf) return;
       try {
         for (const message of await this.#queue.receive()) this.#dispatch(message);
       } catch (error) {
@@ -157,3 +236,18 @@ export class Mailbox {
     return result;
   }
 }
+
+interface Gate {
+  opened: Promise<void>;
+  open(): void;
+}
+
+function makeGate(): Gate {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+const lost = (): IavfError => new IavfError("GONE", "the connection to the device was lost");

@@ -2,9 +2,31 @@
 // the data and running there. Its memory is ours and stays where it is. Called by session.ts.
 import type { VfioUserClient } from "@emudev/vfio-user";
 import { IavfError } from "./errors.ts";
+import type { Transport } from "./transport.ts";
 
 const PIECE_BYTES = 65_536;
 const STATE_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * The device behind `from` stands still, its state goes to another one, and that goes on. When it cannot be, the old one does.
+ * @returns the new connection; the old one is still open
+ * @throws IavfError DEVICE, VfioUserError
+ */
+export async function moveDevice(from: Transport, connect: () => Promise<Transport>, name: string): Promise<Transport> {
+  let to: Transport | null = null;
+  try {
+    const state = await saveDevice(from.client, name);
+    to = await connect();
+    if (!from.doorbells.mapped || !to.doorbells.mapped)
+      throw new IavfError("DEVICE", `${name}: both devices must lend their doorbell pages (doorbell=mem)`);
+    await loadDevice(to.client, state);
+    return to;
+  } catch (error) {
+    to?.close();
+    await from.client.setDeviceState("running");
+    throw error;
+  }
+}
 
 /**
  * Stops the device and takes its state, in pieces. It stays stopped.

@@ -1,23 +1,26 @@
 // The port: ethdev's operations on a device behind a session. It owns the queues' memory and the run words that let bursts in;
 // what the device has to be told goes through the session. When the device fails or goes away, bursts return 0 from the
-// next turn on, and the port can be stopped and closed as ever.
+// next turn on, and the port can be stopped and closed as ever. When it comes back, the rings go on, or are filled anew.
 import { AVF_ETH_OVERHEAD, AVF_FRAME_MAX, AVF_RX_BUF_MAX, type QueuePairInfo } from "@emudev/avf";
 import type { Eal, Logger } from "@emudev/eal";
 import type { EthConf, EthDev, EthDevInfo, EthDevOps, EthLink } from "@emudev/ethdev";
 import { MBUF_HEADROOM, type Mempool, type Memzone } from "@emudev/shm";
-import { iavfKernels } from "../data/kernels.ts";
-import { RXQ_DOORBELL, RXQ_REFILL_FAILS, RXQ_RUN } from "../layout/rx-queue.ts";
-import { TXQ_DOORBELL, TXQ_FULL, TXQ_RECLAIMED, TXQ_RUN } from "../layout/tx-queue.ts";
+import { RXQ_REFILL_FAILS } from "../layout/rx-queue.ts";
+import { TXQ_DOORBELL, TXQ_FULL, TXQ_RECLAIMED } from "../layout/tx-queue.ts";
+import type { How } from "./comeback.ts";
+import type { QueuePlan } from "./device.ts";
 import { IavfError, reasonOf } from "./errors.ts";
 import type { Filters } from "./filters.ts";
 import { portInfo } from "./info.ts";
 import { iovaOf } from "./iova.ts";
 import { PTYPE_TABLE_ENTRIES, ptypeTable } from "./ptypes.ts";
 import { type QueueMemory, reserveRxQueue, reserveTxQueue } from "./queue-memory.ts";
+import type { Requests } from "./requests.ts";
+import * as rings from "./rings.ts";
 import { configureRss } from "./rss.ts";
-import type { QueuePlan, Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionPort } from "./session-port.ts";
 
-const MAIN_LCORE = 0; // index of the main lcore, which fills and empties rings
 const BUF_STEP = 128;
 const CRC_BYTES = 4;
 const MTU_DEFAULT = 1500;
@@ -27,7 +30,7 @@ interface RxQueueState extends QueueMemory {
   maxPkt: number;
 }
 
-export class IavfPort implements EthDevOps {
+export class IavfPort implements EthDevOps, SessionPort {
   readonly #eal: Eal;
   readonly #session: Session;
   readonly #filters: Filters;
@@ -38,7 +41,10 @@ export class IavfPort implements EthDevOps {
   #rx: (RxQueueState | undefined)[] = [];
   #tx: (QueueMemory | undefined)[] = [];
   #mtu = MTU_DEFAULT;
-  #running = false;
+  /** Times that the device came back as it was, and after a reset; packets that lay in the rings then. */
+  readonly #outages = { resumed: 0, recovered: 0, rxDropped: 0, txDropped: 0 };
+  /** The application has been told of a recovery that is not over. */
+  #recovering = false;
 
   /** @param maxQueues queue pairs that the port offers */
   constructor(eal: Eal, session: Session, filters: Filters, log: Logger, maxQueues: number) {
@@ -49,6 +55,7 @@ export class IavfPort implements EthDevOps {
     this.#maxQueues = maxQueues;
     this.#ptypes = eal.arena.memzoneReserve(`${session.name}_ptypes`, PTYPE_TABLE_ENTRIES * 4);
     eal.arena.u32.set(ptypeTable(), this.#ptypes.off >>> 2);
+    session.bind(this);
   }
 
   /** The port that these operations are for: who is told about link changes. */
@@ -65,12 +72,13 @@ export class IavfPort implements EthDevOps {
     if (conf.mtu !== undefined) this.#mtu = conf.mtu;
     this.#rx = new Array(nbRx).fill(undefined);
     this.#tx = new Array(nbTx).fill(undefined);
-    await configureRss(this.#session, nbRx, this.#log);
+    await configureRss(this.#session, this.#session.requests, nbRx, this.#log);
     if (conf.rxOffloads?.includes("VLAN_STRIP")) await this.#filters.setStripping(true);
     await this.#filters.restore();
   }
 
-  rxQueueSetup(queue: number, nbDesc: number, pool: Mempool): void {
+  async rxQueueSetup(queue: number, nbDesc: number, pool: Mempool): Promise<void> {
+    await this.#session.settled();
     this.#rx[queue]?.free();
     this.#rx[queue] = undefined;
     const room = Math.min(pool.dataRoom - MBUF_HEADROOM, AVF_RX_BUF_MAX);
@@ -88,7 +96,8 @@ export class IavfPort implements EthDevOps {
     this.#rx[queue] = { ...memory, bufSize, maxPkt };
   }
 
-  txQueueSetup(queue: number, nbDesc: number): void {
+  async txQueueSetup(queue: number, nbDesc: number): Promise<void> {
+    await this.#session.settled();
     this.#tx[queue]?.free();
     this.#tx[queue] = undefined;
     this.#tx[queue] = reserveTxQueue(this.#eal.arena, `${this.#session.name}_txq${queue}`, {
@@ -99,21 +108,16 @@ export class IavfPort implements EthDevOps {
   }
 
   async start(): Promise<void> {
-    const kernels = iavfKernels(this.#eal.arena);
-    const { u32 } = this.#eal.arena;
-    const filled: RxQueueState[] = [];
-    try {
-      for (const rx of this.#rx as RxQueueState[]) {
-        if (kernels.iavf_rx_fill(rx.off, MAIN_LCORE) === 0)
-          throw new IavfError("ARG", `${this.#session.name}: the mempool has fewer mbufs than ${rx.size} descriptors`);
-        filled.push(rx);
+    for (;;) {
+      await this.#session.settled();
+      try {
+        this.#fill();
+        await this.#session.start(this.#plan());
+        break;
+      } catch (error) {
+        this.#empty();
+        if (!(error instanceof IavfError && error.code === "RESET")) throw error;
       }
-      // A device may still have the tails of an earlier start.
-      for (const tx of this.#tx) if (tx !== undefined) Atomics.store(u32, u32[(tx.off + TXQ_DOORBELL) >>> 2]! >>> 2, 0);
-      await this.#session.start(this.#plan());
-    } catch (error) {
-      for (const rx of filled) kernels.iavf_rx_release(rx.off, MAIN_LCORE);
-      throw error;
     }
     // A device that failed in this very turn is found by what it left: bursts stay out.
     if (this.#session.state === "running") this.#let(true);
@@ -123,9 +127,11 @@ export class IavfPort implements EthDevOps {
     this.#let(false);
     await this.#eal.synchronize();
     await this.#session.stop();
-    const kernels = iavfKernels(this.#eal.arena);
-    for (const rx of this.#rx) if (rx !== undefined) kernels.iavf_rx_release(rx.off, MAIN_LCORE);
-    for (const tx of this.#tx) if (tx !== undefined) kernels.iavf_tx_release(tx.off, MAIN_LCORE);
+    this.#empty();
+  }
+
+  abandon(): void {
+    this.#session.abandon();
   }
 
   async close(): Promise<void> {
@@ -142,16 +148,20 @@ export class IavfPort implements EthDevOps {
 
   /** Goes on with another device, which takes this one's state; bursts return 0 meanwhile. */
   async migrate(path: string): Promise<void> {
-    const running = this.#running;
     this.#let(false);
     await this.#eal.synchronize();
     try {
       await this.#session.migrate(path);
-      this.#rewire();
+      this.rewire();
       this.#log.notice(`${this.#session.name}: goes on with the device behind ${path}`);
     } finally {
-      if (running && this.#session.state === "running") this.#let(true);
+      if (this.#session.state === "running") this.#let(true);
     }
+  }
+
+  /** For people: how the connection to the device stands. */
+  connectionGet(): string {
+    return this.#session.status;
   }
 
   linkGet(): EthLink {
@@ -167,7 +177,7 @@ export class IavfPort implements EthDevOps {
   }
   /** Queues set up from now on take packets of this size. */
   mtuSet(mtu: number): void {
-    if (this.#running) throw new IavfError("STATE", `${this.#session.name}: stop the port to change its MTU`);
+    if (this.#session.isStarted) throw new IavfError("STATE", `${this.#session.name}: stop the port to change its MTU`);
     this.#mtu = mtu;
   }
   macAddrSet(mac: Uint8Array): Promise<void> {
@@ -189,7 +199,13 @@ export class IavfPort implements EthDevOps {
 
   xstats(): [string, number][] {
     const { arena } = this.#eal;
-    const list: [string, number][] = [];
+    const { resumed, recovered, rxDropped, txDropped } = this.#outages;
+    const list: [string, number][] = [
+      ["reconnects_resumed", resumed],
+      ["reconnects_recovered", recovered],
+      ["rx_recovery_dropped", rxDropped],
+      ["tx_recovery_dropped", txDropped],
+    ];
     for (const [q, rx] of this.#rx.entries())
       if (rx !== undefined) list.push([`rx_q${q}_refill_failures`, arena.counter(rx.off + RXQ_REFILL_FAILS)]);
     for (const [q, tx] of this.#tx.entries()) {
@@ -223,22 +239,74 @@ export class IavfPort implements EthDevOps {
     this.#dev?.notify(state === "gone" ? "rmv" : "reset");
   }
 
-  /** Lets bursts touch the rings, or keeps them out from their next call on. */
-  #let(run: boolean): void {
-    const { u32 } = this.#eal.arena;
-    for (const rx of this.#rx) if (rx !== undefined) Atomics.store(u32, (rx.off + RXQ_RUN) >>> 2, run ? 1 : 0);
-    for (const tx of this.#tx) if (tx !== undefined) Atomics.store(u32, (tx.off + TXQ_RUN) >>> 2, run ? 1 : 0);
-    this.#running = run;
+  onAway(why: string | null): void {
+    const { arena } = this.#eal;
+    this.#let(false);
+    rings.unwire(arena, this.#rx, this.#tx);
+    if (why !== null) this.#log.warning(`${this.#session.name}: ${why}; bursts wait until it is back`);
   }
 
-  /** Tail words of a device that took over; the tails in them are those of its predecessor. */
-  #rewire(): void {
-    const { u32 } = this.#eal.arena;
-    const { doorbells } = this.#session.transport;
-    for (const [q, rx] of this.#rx.entries())
-      if (rx !== undefined) u32[(rx.off + RXQ_DOORBELL) >>> 2] = doorbells.rx(q).word;
-    for (const [q, tx] of this.#tx.entries())
-      if (tx !== undefined) u32[(tx.off + TXQ_DOORBELL) >>> 2] = doorbells.tx(q).word;
+  /** Tail words of a device that took over, with the tails. */
+  rewire(): void {
+    rings.rewire(this.#eal.arena, this.#rx, this.#tx, this.#session.transport.doorbells);
+    rings.writeTails(this.#eal.arena, this.#rx, this.#tx);
+  }
+
+  recovering(): void {
+    if (this.#recovering) return;
+    this.#recovering = true;
+    this.#log.warning(`${this.#session.name}: the device was reset; it is being configured anew`);
+    this.#dev?.notify("errRecovering");
+  }
+
+  async restore(requests: Requests): Promise<QueuePlan> {
+    const { arena } = this.#eal;
+    await configureRss(this.#session, requests, this.#rx.length, this.#log);
+    await this.#filters.restore(requests);
+    if (this.#session.isStarted) {
+      for (const rx of this.#rx) if (rx !== undefined) this.#outages.rxDropped += rings.receivedIn(arena, rx);
+      for (const tx of this.#tx) if (tx !== undefined) this.#outages.txDropped += rings.unreportedIn(arena, tx);
+      this.#empty();
+      this.#fill();
+    }
+    return this.#plan();
+  }
+
+  onBack(how: How): void {
+    this.#outages[how]++;
+    this.#log.notice(`${this.#session.name}: ${how === "resumed" ? "goes on" : "was configured anew"}`);
+    if (this.#session.state === "running") this.#let(true);
+    this.#recovered("recoverySuccess");
+  }
+
+  onRecoveryFailed(why: string): void {
+    this.#log.error(`${this.#session.name}: the device came back and cannot be used: ${why}; reset or close the port`);
+    this.#recovering = true;
+    this.#recovered("recoveryFailed");
+  }
+
+  #recovered(event: "recoverySuccess" | "recoveryFailed"): void {
+    if (!this.#recovering) return;
+    this.#recovering = false;
+    this.#dev?.notify(event);
+  }
+
+  #let(run: boolean): void {
+    rings.letBursts(this.#eal.arena, this.#rx, this.#tx, run);
+  }
+
+  /** A device may still have the tails of an earlier start: those of transmit rings are put to 0. */
+  #fill(): void {
+    const { arena } = this.#eal;
+    for (const rx of this.#rx as RxQueueState[])
+      if (!rings.fillRing(arena, rx))
+        throw new IavfError("ARG", `${this.#session.name}: the mempool has fewer mbufs than ${rx.size} descriptors`);
+    for (const tx of this.#tx)
+      if (tx !== undefined) Atomics.store(arena.u32, arena.u32[(tx.off + TXQ_DOORBELL) >>> 2]! >>> 2, 0);
+  }
+
+  #empty(): void {
+    rings.emptyRings(this.#eal.arena, this.#rx, this.#tx);
   }
 
   #plan(): QueuePlan {

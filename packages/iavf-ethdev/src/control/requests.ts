@@ -19,7 +19,7 @@ import {
   vlanListCodec,
   vsiQueueConfigCodec,
 } from "@emudev/avf";
-import type { Mailbox } from "./mailbox.ts";
+import type { Requester } from "./mailbox.ts";
 
 /** Queues by bit. */
 export interface QueueMask {
@@ -31,10 +31,10 @@ const MACS_PER_MESSAGE = 32;
 const QUEUE_VECTOR = 1;
 
 export class Requests {
-  readonly #mailbox: Mailbox;
+  readonly #mailbox: Requester;
   readonly #vsiId: number;
 
-  constructor(mailbox: Mailbox, vsiId: number) {
+  constructor(mailbox: Requester, vsiId: number) {
     this.#mailbox = mailbox;
     this.#vsiId = vsiId;
   }

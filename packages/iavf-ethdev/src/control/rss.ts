@@ -4,15 +4,16 @@ import { randomBytes } from "node:crypto";
 import { VF_CAP } from "@emudev/avf";
 import type { Logger } from "@emudev/eal";
 import { IavfError, reasonOf } from "./errors.ts";
+import type { Requests } from "./requests.ts";
 import type { Session } from "./session.ts";
 
-export async function configureRss(session: Session, queues: number, log: Logger): Promise<void> {
+export async function configureRss(session: Session, requests: Requests, queues: number, log: Logger): Promise<void> {
   if (!session.has(VF_CAP.RSS_PF) || queues === 0) return;
   const { rssKeySize, rssLutSize } = session.resources;
   try {
-    await session.requests.setRssKey(randomBytes(rssKeySize));
-    await session.requests.setRssLut(Uint8Array.from({ length: rssLutSize }, (_, i) => i % queues));
-    await session.requests.setRssAllClasses();
+    await requests.setRssKey(randomBytes(rssKeySize));
+    await requests.setRssLut(Uint8Array.from({ length: rssLutSize }, (_, i) => i % queues));
+    await requests.setRssAllClasses();
   } catch (error) {
     if (!(error instanceof IavfError) || error.code !== "REFUSED") throw error;
     log.warning(`${session.name}: receive side scaling is off: ${reasonOf(error)}`);

@@ -1,78 +1,100 @@
 // A device from the driver's side: its connection, admin queue and state, and the transitions between the states. The port
-// (port.ts) tells it what to configure; it tells the port when the link changes and when the device is lost. A device that
-// resets itself is found by its admin queue being gone, which a timer looks at every second as Linux's watchdog does.
-import { eventName, linkSpeedOfBit, type PfEvent, type QueuePairInfo, VF_CAP, VIRTCHNL_EVENT } from "@emudev/avf";
+// (port.ts) tells it what to configure; it tells the port when the link changes and when the device is lost. A connection
+// that closes is looked for again (reconnect.ts, resume.ts): requests wait meanwhile, stopping and closing do not.
+import { eventName, type PfEvent, VF_CAP, VIRTCHNL_EVENT } from "@emudev/avf";
 import type { Eal, Logger } from "@emudev/eal";
 import { AdminQueue } from "./admin-queue.ts";
+import { Comeback, type How } from "./comeback.ts";
+import { bringUp, type Device, type QueuePlan, startQueues, stopQueues } from "./device.ts";
 import { IavfError, reasonOf } from "./errors.ts";
-import { armAdminVector, handshake, isAlive, type Resources, setWriteBack, waitDisabled } from "./handshake.ts";
+import { isAlive, type Resources, waitDisabled } from "./handshake.ts";
+import { LinkState } from "./link-state.ts";
 import { Mailbox } from "./mailbox.ts";
-import { loadDevice, saveDevice } from "./migration.ts";
-import { type QueueMask, Requests } from "./requests.ts";
-import { type Event, isActive, next, type State } from "./state.ts";
+import { moveDevice } from "./migration.ts";
+import { Requests } from "./requests.ts";
+import type { Wishes } from "./resume.ts";
+import { Service } from "./service.ts";
+import type { SessionOptions, SessionPort } from "./session-port.ts";
+import { type Event, isActive, isAway, next, type State } from "./state.ts";
 import { Transport } from "./transport.ts";
 
-const WATCHDOG_MS = 1000;
-const ALARM_MS = 50;
-
-export interface SessionEvents {
-  /** `link` has changed. */
-  link(): void;
-  /** Bursts must end: the device has reset itself or does not answer ("failed"), or its server is gone ("gone"). */
-  down(state: "failed" | "gone", why: string): void;
-}
-
-/** What start() tells the device. */
-export interface QueuePlan {
-  pairs: QueuePairInfo[];
-  queues: QueueMask;
-  /** The port's own address first. */
-  macs: readonly Uint8Array[];
-}
+/** Within which a server that ends has its lcores let go of our memory, after it has closed the connection. */
+const LET_GO_MS = 20;
 
 export class Session {
   readonly name: string;
   readonly #eal: Eal;
-  #path: string;
   readonly #log: Logger;
-  readonly #events: SessionEvents;
+  readonly #service: Service;
+  readonly #options: SessionOptions;
+  readonly #wishes: Wishes = { plan: null, owed: null, configuring: false, reset: false, saved: null };
+  #port: SessionPort | null = null;
   #state: State = "closed";
-  #transport: Transport | null = null;
-  #queue: AdminQueue | null = null;
-  #mailbox: Mailbox | null = null;
-  #requests: Requests | null = null;
-  #resources: Resources | null = null;
-  #timers: NodeJS.Timeout[] = [];
-  #link = { up: false, speedMbps: 0 };
-  #plan: QueuePlan | null = null;
-  #interrupted = false;
-  #serving = false;
+  #device: Device | null = null;
+  readonly #link = new LinkState();
   #moving = false;
+  #closing = false;
+  /** While the connection is lost. */
+  #comeback: Comeback | null = null;
+  #cameBack: Promise<void> = Promise.resolve();
+  readonly #calledOff = new AbortController();
+  #onCut: () => void = () => {};
 
-  constructor(eal: Eal, path: string, name: string, log: Logger, events: SessionEvents) {
+  constructor(eal: Eal, name: string, log: Logger, options: SessionOptions) {
     this.#eal = eal;
-    this.#path = path;
     this.name = name;
     this.#log = log;
-    this.#events = events;
+    this.#options = { ...options };
+    const up = () => this.#state === "ready" || isActive(this.#state);
+    const lost = () => this.#state === "gone" || this.#state === "reconnecting" || this.#moving;
+    this.#service = new Service(
+      {
+        served: () => (lost() ? null : this.#device),
+        watched: () => (up() && !this.#moving ? this.#device : null),
+        dead: () => this.#fault("the device has reset itself"),
+      },
+      name,
+      log,
+    );
+  }
+
+  /** The port that this is the session of. */
+  bind(port: SessionPort): void {
+    this.#port = port;
   }
 
   get state(): State {
     return this.#state;
   }
-  /** Valid once opened. */
+  /** Valid once opened, as long as the device is not brought up anew. */
   get resources(): Resources {
-    return need(this.#resources);
+    return this.#need().resources!;
   }
+  /** They wait while the device is away. */
   get requests(): Requests {
-    return need(this.#requests);
+    return new Requests(this.#need().mailbox, this.resources.vsi.vsiId);
   }
+  /** Of no use while the device is away: see settled(). */
   get transport(): Transport {
-    return need(this.#transport);
+    return this.#need().transport;
   }
   /** What the device last said; down unless the queues are enabled. */
-  get link(): { up: boolean; speedMbps: number } {
-    return this.#state === "running" ? this.#link : { up: false, speedMbps: this.#link.speedMbps };
+  get link() {
+    return this.#link.get(this.#state === "running");
+  }
+  /** The device can be told things, at once or when it is back. */
+  get isUp(): boolean {
+    return this.#state === "ready" || this.#state === "running" || isAway(this.#state);
+  }
+  /** The data queues are enabled, or will be when the device is back. */
+  get isStarted(): boolean {
+    return this.#state === "running" || (isAway(this.#state) && this.#wishes.plan !== null);
+  }
+  /** For people: what there is between driver and device. */
+  get status(): string {
+    if (this.#comeback !== null) return this.#comeback.text;
+    if (this.#state === "gone") return "gone";
+    return this.#state === "failed" ? "connected, the device has failed" : "connected";
   }
   has(cap: number): boolean {
     return (this.resources.caps & cap) !== 0;
@@ -82,14 +104,16 @@ export class Session {
   async open(): Promise<void> {
     this.#enter("open");
     try {
-      const transport = await this.#connect(this.#path);
-      this.#transport = transport;
-      this.#queue = new AdminQueue(this.#eal.arena, transport.bar0, this.name);
-      this.#mailbox = new Mailbox(this.#queue, this.#log, (event) => this.#onEvent(event));
-      await this.#handshake();
-      this.#timers.push(setInterval(() => void this.#watch(), WATCHDOG_MS));
-      if (!transport.interrupts) this.#timers.push(setInterval(() => void this.#onInterrupt(), ALARM_MS));
-      for (const timer of this.#timers) timer.unref();
+      const transport = await this.#connect(this.#options.path);
+      const queue = new AdminQueue(this.#eal.arena, transport.bar0, this.name);
+      const mailbox = new Mailbox(queue, this.#log, (event) => this.#onEvent(event));
+      const { name } = this;
+      this.#device = { eal: this.#eal, name, log: this.#log, queue, mailbox, transport, resources: null, bringUps: 0 };
+      // One that somebody has left as it was does not begin anew by itself.
+      if (await isAlive(transport.bar0)) await transport.reset(name);
+      await bringUp(this.#device);
+      this.#enter("opened");
+      this.#service.start(!transport.interrupts);
     } catch (error) {
       this.#release();
       throw error;
@@ -104,124 +128,146 @@ export class Session {
   async migrate(path: string): Promise<void> {
     if (this.#state !== "running" && this.#state !== "ready")
       throw new IavfError("STATE", `${this.name}: cannot migrate while ${this.#state}`);
+    const device = this.#need();
     this.#moving = true;
     try {
-      await this.#mailbox!.whileIdle(() => this.#move(path));
+      await device.mailbox.whileIdle(async () => {
+        const from = device.transport;
+        const to = await moveDevice(from, () => this.#connect(path), this.name);
+        device.transport = to;
+        device.queue.rebind(to.bar0);
+        this.#options.path = path;
+        from.close();
+      });
     } finally {
       this.#moving = false;
     }
-    await this.#onInterrupt(); // what was signalled meanwhile
-  }
-
-  async #move(path: string): Promise<void> {
-    const from = this.transport;
-    let to: Transport | null = null;
-    try {
-      const state = await saveDevice(from.client, this.name);
-      to = await this.#connect(path);
-      if (!from.doorbells.mapped || !to.doorbells.mapped)
-        throw new IavfError("DEVICE", `${this.name}: both devices must lend their doorbell pages (doorbell=mem)`);
-      await loadDevice(to.client, state);
-    } catch (error) {
-      to?.close();
-      await from.client.setDeviceState("running");
-      throw error;
-    }
-    this.#transport = to;
-    this.#queue!.rebind(to.bar0);
-    this.#path = path;
-    from.close();
-  }
-
-  /** Events count while the connection is this session's, so not those of one that never came to be. */
-  async #connect(path: string): Promise<Transport> {
-    const known: { transport?: Transport } = {};
-    known.transport = await Transport.connect(this.#eal, path, this.name, this.#log, {
-      interrupt: () => void this.#onInterrupt(),
-      lost: () => {
-        if (this.#transport === known.transport) this.#onLost();
-      },
-    });
-    return known.transport;
+    await this.#service.interrupt(); // what was signalled meanwhile
   }
 
   /** Resets the device and brings it up again; for a device that has failed, or on the application's wish. */
   async reopen(): Promise<void> {
     if (this.#state === "gone" || this.#state === "closed")
       throw new IavfError("GONE", `${this.name}: the connection is gone; detach the device and attach it again`);
+    const { mailbox } = this.#need();
+    if (isAway(this.#state)) {
+      this.#wishes.reset = true;
+      await mailbox.settled();
+      if (!this.#wishes.reset) return;
+    }
     if (this.#state !== "failed") this.#enter("fault");
     this.#enter("open");
-    this.#mailbox!.close(new IavfError("GONE", `${this.name}: the device is being reset`));
+    mailbox.close(new IavfError("GONE", `${this.name}: the device is being reset`));
     try {
       await this.transport.reset(this.name);
-      await this.#handshake();
+      await bringUp(this.#need());
+      this.#enter("opened");
+      this.#wishes.reset = false;
     } catch (error) {
+      if (isAway(this.#state)) return this.reopen();
       this.#fault(reasonOf(error));
       throw error;
     }
   }
 
-  /** Configures and enables the data queues. The rings are filled, and their tails written, before. */
+  /** Resolves when the device is not away. @throws IavfError GONE when it will not come back */
+  async settled(): Promise<void> {
+    if (isAway(this.#state)) await this.#need().mailbox.settled();
+  }
+
+  /**
+   * Configures and enables the data queues. The rings are filled, and their tails written, before.
+   * @throws IavfError RESET when the device was reset meanwhile: fill the rings again and try again
+   */
   async start(plan: QueuePlan): Promise<void> {
-    this.#enter("start");
+    const device = this.#need();
     const { requests } = this;
-    this.#plan = plan;
+    const { bringUps, mailbox } = device;
+    this.#enter("start");
+    this.#wishes.plan = plan;
+    this.#wishes.configuring = true;
     try {
-      await this.transport.doorbells.flush(true);
-      await requests.addMacs(plan.macs);
-      await requests.configureQueues(plan.pairs);
-      await requests.mapVectors(plan.queues);
-      if (this.has(VF_CAP.WB_ON_ITR)) await setWriteBack(this.transport.bar0);
-      await requests.enableQueues(plan.queues);
-      this.#enter("started");
+      await startQueues(device, requests, plan, (work) => mailbox.persist(() => work(device.transport)));
+      if (device.bringUps === bringUps) this.#enter("started");
     } catch (error) {
-      // The device may have come half way; what it has enabled is disabled, and if there is nothing, it says so.
-      if (this.#state === "starting") await this.#disable(plan, "refusal is fine");
-      throw error;
+      if (device.bringUps === bringUps) {
+        // The device may have come half way; what it has enabled is disabled, and if there is nothing, it says so.
+        this.#wishes.plan = null;
+        if (this.#state === "starting") await this.#disable(plan, "refusal is fine");
+        else if (isAway(this.#state)) this.#wishes.owed = plan;
+        throw error;
+      }
+    } finally {
+      this.#wishes.configuring = false;
     }
-    if (this.#link.up) this.#events.link();
+    if (device.bringUps !== bringUps) {
+      this.#wishes.plan = null;
+      await stopQueues(new Requests(mailbox.once(), this.resources.vsi.vsiId), plan, "refusal is fine").catch(() => {});
+      throw new IavfError("RESET", `${this.name}: the device was reset while its queues were being configured`);
+    }
+    if (this.link.up) this.#port?.onLink();
   }
 
   /** Disables the data queues: when it resolves the device touches no buffer any more. Never rejects. */
   async stop(): Promise<void> {
-    if (this.#state !== "running") return;
-    const wasUp = this.#link.up;
+    while (this.#state === "resuming") await new Promise((resolve) => setTimeout(resolve, 1));
+    const { plan } = this.#wishes;
+    this.#wishes.plan = null;
+    if (this.#state === "reconnecting") {
+      this.#wishes.owed ??= plan;
+      await new Promise((resolve) => setTimeout(resolve, LET_GO_MS));
+    }
+    if (this.#state !== "running" || plan === null) return;
     this.#enter("stop");
-    this.#link = { ...this.#link, up: false };
-    if (wasUp) this.#events.link();
-    await this.#disable(need(this.#plan), "must obey");
+    if (this.#link.down()) this.#port?.onLink();
+    await this.#disable(plan, "must obey");
   }
 
-  /** Gives the device back reset and closes the connection. Never rejects. */
+  /** What waits for the device to come back waits no longer: close() is next. */
+  abandon(): void {
+    if (!isAway(this.#state)) return;
+    this.#calledOff.abort();
+    this.#need().mailbox.close(new IavfError("GONE", `${this.name}: the device is being closed`));
+  }
+
+  /** Gives the device back reset and closes the connection; one that is away is looked for no longer. Never rejects. */
   async close(): Promise<void> {
     if (this.#state === "closed") return;
+    this.#closing = true;
     if (this.#state === "ready" || this.#state === "running") {
       try {
-        await this.requests.resetVf();
-        await waitDisabled(this.transport.bar0);
+        const requests = new Requests(this.#need().mailbox.once(), this.resources.vsi.vsiId);
+        await this.#untilCut(requests.resetVf().then(() => waitDisabled(this.transport.bar0)));
       } catch (error) {
         this.#log.debug(`${this.name}: reset at close: ${reasonOf(error)}`);
       }
     }
+    this.#calledOff.abort();
+    await this.#cameBack;
     this.#release();
   }
 
-  async #handshake(): Promise<void> {
-    const resources = await handshake(this.transport.bar0, this.#queue!, this.#mailbox!, this.name);
-    this.#resources = resources;
-    this.#requests = new Requests(this.#mailbox!, resources.vsi.vsiId);
-    this.#enter("opened");
+  /** Events count while the connection is this session's, so not those of one that never came to be. */
+  async #connect(path: string, signal?: AbortSignal): Promise<Transport> {
+    const known: { transport?: Transport } = {};
+    const mine = () => this.#device !== null && this.#device.transport === known.transport;
+    const events = {
+      interrupt: () => void this.#service.interrupt(),
+      lost: () => {
+        if (mine()) this.#onLost();
+      },
+    };
+    known.transport = await Transport.connect(this.#eal, path, this.name, this.#log, events, signal);
+    return known.transport;
   }
 
   async #disable(plan: QueuePlan, rule: "must obey" | "refusal is fine"): Promise<void> {
-    const accept = (error: unknown): void => {
-      if (rule === "must obey" || !(error instanceof IavfError && error.code === "REFUSED")) throw error;
-    };
+    const requests = new Requests(this.#need().mailbox.once(), this.resources.vsi.vsiId);
     try {
-      await this.requests.disableQueues(plan.queues).catch(accept);
-      await this.requests.deleteMacs(plan.macs).catch(accept);
+      await this.#untilCut(stopQueues(requests, plan, rule));
       this.#enter("stopped");
     } catch (error) {
+      if (isAway(this.#state)) this.#wishes.owed = plan;
       if (!isActive(this.#state)) return;
       this.#log.warning(`${this.name}: the device did not stop (${reasonOf(error)}); it is being reset`);
       this.#fault(reasonOf(error));
@@ -230,80 +276,114 @@ export class Session {
     }
   }
 
-  /** However often the device signals, one service is under way and at most one more follows. */
-  async #onInterrupt(): Promise<void> {
-    this.#interrupted = true;
-    if (this.#serving || this.#moving) return;
-    this.#serving = true;
-    try {
-      while (this.#interrupted && this.#transport !== null && this.#state !== "gone" && !this.#moving) {
-        this.#interrupted = false;
-        await this.#serveInterrupt(this.#transport);
-      }
-    } catch (error) {
-      this.#log.debug(`${this.name}: interrupt: ${reasonOf(error)}`);
-    } finally {
-      this.#serving = false;
-    }
+  /** Rejects when the connection is lost, whatever `work` waits for. */
+  async #untilCut(work: Promise<void>): Promise<void> {
+    const cut = new Promise<void>((_, reject) => {
+      this.#onCut = () => reject(new IavfError("GONE", `${this.name}: the connection was lost`));
+    });
+    work.catch(() => {});
+    await Promise.race([work, cut]);
   }
 
-  /** Armed before the queue is looked at: a message that comes in between is found, one that comes later interrupts. */
-  async #serveInterrupt({ bar0, interrupts }: Transport): Promise<void> {
-    await bar0.read("VFINT_ICR01");
-    if (interrupts) await armAdminVector(bar0);
-    await this.#mailbox!.poll();
-  }
-
-  async #watch(): Promise<void> {
-    if (this.#moving || (this.#state !== "ready" && !isActive(this.#state))) return;
-    try {
-      const alive = await isAlive(this.transport.bar0);
-      if (!alive && (this.#state === "ready" || isActive(this.#state))) this.#fault("the device has reset itself");
-    } catch (error) {
-      this.#log.debug(`${this.name}: watchdog: ${reasonOf(error)}`);
-    }
-  }
-
-  #onEvent({ event, linkUp, linkSpeed }: PfEvent): void {
+  #onEvent(msg: PfEvent): void {
+    const { event } = msg;
     if (event === VIRTCHNL_EVENT.RESET_IMPENDING || event === VIRTCHNL_EVENT.PF_DRIVER_CLOSE) {
       this.#fault(`the device announced ${eventName(event)}`);
       return;
     }
     // Before the resources are known, their capabilities are those that were asked for.
-    const mbps = this.#resources === null || this.has(VF_CAP.ADV_LINK_SPEED);
+    const mbps = this.#device?.resources == null || this.has(VF_CAP.ADV_LINK_SPEED);
     const before = this.link;
-    this.#link = { up: linkUp, speedMbps: mbps ? linkSpeed : linkSpeedOfBit(linkSpeed) };
+    this.#link.hear(msg, mbps);
     const { up, speedMbps } = this.link;
-    if (up !== before.up || (up && speedMbps !== before.speedMbps)) this.#events.link();
+    if (up !== before.up || (up && speedMbps !== before.speedMbps)) this.#port?.onLink();
   }
 
   #onLost(): void {
-    const state = next(this.#state, "lost");
-    if (state === null || this.#state === "gone") return;
-    this.#down("gone", "the server closed the connection");
+    const why = "the server closed the connection";
+    this.#onCut();
+    if (this.#state === "resuming") {
+      this.#need().mailbox.suspend(); // what is under way fails, and is tried again
+      return;
+    }
+    if (this.#closing || this.#state === "gone") return;
+    const wanted = this.#options.reconnect && this.#port !== null;
+    if (wanted && next(this.#state, "cut") !== null) this.#lookFor(why);
+    else if (next(this.#state, "lost") !== null) this.#down("gone", why);
+  }
+
+  #lookFor(why: string): void {
+    const device = this.#need();
+    const port = this.#port!;
+    const { mailbox } = device;
+    if (this.#state === "opening" || this.#state === "failed") this.#wishes.reset = true;
+    const link = this.link;
+    this.#enter("cut");
+    mailbox.open(); // of a device that had failed
+    mailbox.suspend();
+    port.onAway(why);
+    if (link.up) port.onLink();
+    this.#comeback = new Comeback({
+      device,
+      port: {
+        rewire: () => port.rewire(),
+        restore: (requests) => port.restore(requests),
+        recovering: () => {
+          this.#link.forget();
+          port.recovering();
+        },
+      },
+      wishes: this.#wishes,
+      signal: this.#calledOff.signal,
+      state: () => this.#state,
+      enter: (event) => this.#enter(event),
+      connect: (signal) => this.#connect(this.#options.path, signal),
+      lostAgain: () => {
+        mailbox.suspend();
+        port.onAway(null);
+      },
+      back: (how, event) => this.#back(how, event),
+    });
+    this.#cameBack = this.#comeback.run().catch((error) => {
+      this.#state = "failed";
+      mailbox.close(new IavfError("GONE", `${this.name}: ${reasonOf(error)}`));
+      this.#comeback = null;
+      port.onRecoveryFailed(reasonOf(error));
+    });
+  }
+
+  #back(how: How, event: Event): void {
+    const { transport, mailbox } = this.#need();
+    this.#comeback = null;
+    this.#enter(event);
+    this.#service.start(!transport.interrupts);
+    mailbox.resume();
+    this.#port!.onBack(how);
+    if (this.link.up) this.#port!.onLink();
+    void this.#service.interrupt();
   }
 
   #fault(why: string): void {
-    if (next(this.#state, "fault") !== "failed" || this.#state === "failed") return;
+    if (next(this.#state, "fault") !== "failed" || this.#state === "failed" || isAway(this.#state)) return;
     this.#down("failed", why);
   }
 
   #down(state: "failed" | "gone", why: string): void {
     this.#state = state;
-    this.#link = { up: false, speedMbps: 0 };
-    this.#mailbox?.close(new IavfError("GONE", `${this.name}: ${why}`));
-    this.#events.down(state, why);
+    this.#link.forget();
+    this.#device?.mailbox.close(new IavfError("GONE", `${this.name}: ${why}`));
+    this.#port?.onDown(state, why);
   }
 
   #release(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#service.stop();
     this.#state = "closed";
-    this.#link = { up: false, speedMbps: 0 };
-    this.#mailbox?.close(new IavfError("GONE", `${this.name}: the device is closed`));
-    this.#transport?.close();
-    this.#queue?.free();
-    this.#transport = null;
-    this.#queue = null;
+    this.#link.forget();
+    const device = this.#device;
+    this.#device = null;
+    device?.mailbox.close(new IavfError("GONE", `${this.name}: the device is closed`));
+    device?.transport.close();
+    device?.queue.free();
   }
 
   #enter(event: Event): void {
@@ -311,9 +391,9 @@ export class Session {
     if (state === null) throw new IavfError("STATE", `${this.name}: cannot ${event} while ${this.#state}`);
     this.#state = state;
   }
-}
 
-function need<T>(value: T | null): T {
-  if (value === null) throw new IavfError("STATE", "the device is not open");
-  return value;
+  #need(): Device {
+    if (this.#device === null) throw new IavfError("STATE", `${this.name}: the device is not open`);
+    return this.#device;
+  }
 }

@@ -34,11 +34,19 @@ export class Transport {
   readonly #ours: { closing: boolean };
 
   /**
-   * Connects and prepares the device behind `path`.
+   * Connects and prepares the device behind `path`. Aborting `signal` ends that, and the connection that came of it.
    * @throws IavfError DEVICE, VfioUserError, LinuxError, ShmError; nothing is left behind
    */
-  static async connect(eal: Eal, path: string, name: string, log: Logger, events: TransportEvents): Promise<Transport> {
-    const client = await VfioUserClient.connect(path, { log: log.child("lib.vfio-user") });
+  static async connect(
+    eal: Eal,
+    path: string,
+    name: string,
+    log: Logger,
+    events: TransportEvents,
+    signal?: AbortSignal,
+  ): Promise<Transport> {
+    const options = signal === undefined ? {} : { signal };
+    const client = await VfioUserClient.connect(path, { log: log.child("lib.vfio-user"), ...options });
     const undo: (() => void)[] = [() => client.close()];
     const ours = { closing: false };
     client.onClose(() => {

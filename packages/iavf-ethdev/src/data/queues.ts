@@ -14,13 +14,13 @@ import { iavfKernels } from "./kernels.ts";
 export function openRxQueue(env: LcoreEnv, off: number): RxQueue {
   const kernels = iavfKernels(env.arena);
   const lcore = env.index;
-  const kick = env.arena.u32[(off + RXQ_KICK) >>> 2]!;
-  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_rx_burst(off, lcore, pkts, n) };
-  const tell = env.arena.u32[(kick + KICK_DIRECT) >>> 2] === 1 ? signalDevice : forwardTail;
+  const kickWord = (off + RXQ_KICK) >>> 2;
+  if (env.arena.u32[kickWord] === 0) return { burst: (pkts, n) => kernels.iavf_rx_burst(off, lcore, pkts, n) };
   return {
     burst(pkts, n) {
+      const kick = env.arena.u32[kickWord]!;
       const received = kernels.iavf_rx_burst(off, lcore, pkts, n);
-      tell(env.arena, kick);
+      if (kick !== 0) tell(env.arena, kick);
       return received;
     },
   };
@@ -30,20 +30,26 @@ export function openRxQueue(env: LcoreEnv, off: number): RxQueue {
 export function openTxQueue(env: LcoreEnv, off: number): TxQueue {
   const kernels = iavfKernels(env.arena);
   const lcore = env.index;
-  const kick = env.arena.u32[(off + TXQ_KICK) >>> 2]!;
+  const kickWord = (off + TXQ_KICK) >>> 2;
   const flush = (): void => {
     kernels.iavf_tx_reclaim(off, lcore);
   };
-  if (kick === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n), flush };
-  const tell = env.arena.u32[(kick + KICK_DIRECT) >>> 2] === 1 ? signalDevice : forwardTail;
+  if (env.arena.u32[kickWord] === 0) return { burst: (pkts, n) => kernels.iavf_tx_burst(off, lcore, pkts, n), flush };
   return {
     burst(pkts, n) {
+      const kick = env.arena.u32[kickWord]!;
       const accepted = kernels.iavf_tx_burst(off, lcore, pkts, n);
-      tell(env.arena, kick);
+      if (kick !== 0) tell(env.arena, kick);
       return accepted;
     },
     flush,
   };
+}
+
+// The kick word is another one after a reconnection, so it is read for each burst; 0 while there is none.
+function tell(arena: Arena, kick: number): void {
+  if (arena.u32[(kick + KICK_DIRECT) >>> 2] === 1) signalDevice(arena, kick);
+  else forwardTail(arena, kick);
 }
 
 // One signal for all tails that move until the main thread has looked.

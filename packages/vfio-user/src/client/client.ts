@@ -3,8 +3,9 @@
 // tests.
 
 import { SILENT, SYSTEM_CLOCK } from "../environment.ts";
+import { VfioUserError } from "../errors.ts";
 import type { DeviceState, IoFd } from "../server/device.ts";
-import { COMMAND, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
+import { COMMAND, ERRNO, IRQ_SET, MAX_DATA_XFER_SIZE, UNMAP_FLAG } from "../wire/constants.ts";
 import { deviceInfo, dmaMap, dmaUnmap, irqInfo, regionAccess, setIrqs } from "../wire/index.ts";
 import { decodeCount } from "../wire/region-write-multi.ts";
 import type { Capabilities } from "../wire/version.ts";
@@ -72,6 +73,10 @@ export class VfioUserClient {
       },
     });
     try {
+      const abort = (): void => channel.close(new VfioUserError("VFU_CLOSED", ERRNO.ECANCELED, "it was called off"));
+      if (options.signal?.aborted) abort();
+      options.signal?.addEventListener("abort", abort, { once: true });
+      closeCallbacks.push(() => options.signal?.removeEventListener("abort", abort));
       const { twinSocket = false, writeMultiple = false } = options;
       const agreed = await greet(channel, { maxDataXferSize, twinSocket, writeMultiple });
       channel.maxDataXferSize = agreed.capabilities.maxDataXferSize;

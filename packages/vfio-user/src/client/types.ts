@@ -18,6 +18,8 @@ export interface ClientOptions extends DmaHandlers {
   twinSocket?: boolean;
   /** Ask for REGION_WRITE_MULTI. Default false. */
   writeMultiple?: boolean;
+  /** Ends the connection when it is aborted, at whatever point: what waits is rejected with VFU_CLOSED. */
+  signal?: AbortSignal;
   /** A socket that is connected already; the path is then only a name. Taken over. */
   fd?: number;
 }
