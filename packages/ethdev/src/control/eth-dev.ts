@@ -3,8 +3,9 @@
 // registry.ts.
 import type { Arena, Mempool } from "@emudev/shm";
 import { EthDevError } from "../errors.ts";
+import { PortLife } from "./port-life.ts";
 import { checkConfigure, checkDescriptors, checkMtu, checkOffloads, checkPool, checkQueue } from "./queue-setup.ts";
-import { adviceFor, nextState, type PortEvent, type PortState } from "./states.ts";
+import type { PortState } from "./states.ts";
 import { PortStats } from "./stats.ts";
 import type {
   DataPort,
@@ -43,10 +44,7 @@ export class EthDev {
   readonly #stats: PortStats;
   readonly #listeners = new Map<EthDevEvent, Set<(dev: EthDev) => void>>();
   readonly #release: (dev: EthDev) => void;
-  #state: PortState = "unconfigured";
-  #busy: PortEvent | undefined;
-  /** Settles with what is under way. */
-  #under: Promise<void> = Promise.resolve();
+  readonly #life: PortLife;
   #nbRx = 0;
   #nbTx = 0;
   #rx: (QueueSetup | undefined)[] = [];
@@ -69,11 +67,12 @@ export class EthDev {
     this.#mac = Uint8Array.from(spec.mac);
     this.#stats = new PortStats(arena, spec.ops);
     this.#release = release;
+    this.#life = new PortLife(this.#where());
     this.#mtu = Math.min(1500, spec.ops.infosGet().maxMtu);
   }
 
   get state(): PortState {
-    return this.#state;
+    return this.#life.state;
   }
   get nbRxQueues(): number {
     return this.#nbRx;
@@ -97,7 +96,7 @@ export class EthDev {
    * @throws EthDevError STATE while started, INVAL outside the limits
    */
   configure(nbRx: number, nbTx: number, conf: EthConf = {}): Promise<void> {
-    return this.#transit("configure", async () => {
+    return this.#life.transit("configure", async () => {
       checkConfigure(this.#where(), this.infoGet(), nbRx, nbTx, conf);
       await this.#withoutQueues(() => this.#ops.configure(nbRx, nbTx, conf));
       this.#stats.detach();
@@ -115,7 +114,7 @@ export class EthDev {
    * @param nbDesc descriptors, 0 = the driver's default
    */
   rxQueueSetup(queue: number, nbDesc: number, pool: Mempool, conf: EthQueueConf = {}): Promise<void> {
-    return this.#transit("queueSetup", async () => {
+    return this.#life.transit("queueSetup", async () => {
       const where = `${this.#where()} receive queue ${queue}`;
       const info = this.infoGet();
       checkQueue(where, queue, this.#nbRx);
@@ -130,7 +129,7 @@ export class EthDev {
 
   /** Sets a transmit queue up, or replaces it. */
   txQueueSetup(queue: number, nbDesc: number, conf: EthQueueConf = {}): Promise<void> {
-    return this.#transit("queueSetup", async () => {
+    return this.#life.transit("queueSetup", async () => {
       const where = `${this.#where()} transmit queue ${queue}`;
       const info = this.infoGet();
       checkQueue(where, queue, this.#nbTx);
@@ -144,7 +143,7 @@ export class EthDev {
 
   /** Starts the port; bursts may be called from now on. Quietly nothing on a started port. */
   start(): Promise<void> {
-    return this.#transit("start", async () => {
+    return this.#life.transit("start", async () => {
       const missing = [...this.#rx, ...this.#tx].some((setup) => setup === undefined);
       if (missing) throw new EthDevError("STATE", `${this.#where()}: not every queue has been set up`);
       await this.#ops.start();
@@ -153,14 +152,14 @@ export class EthDev {
 
   /** Stops the port. No lcore may call its bursts any more. Quietly nothing on a port that is not started. */
   stop(): Promise<void> {
-    return this.#transit("stop", async () => this.#ops.stop());
+    return this.#life.transit("stop", async () => this.#ops.stop());
   }
 
   /** Back to the state after probe, with the port id and the MAC address kept. */
   reset(): Promise<void> {
-    return this.#transit("reset", async () => {
+    return this.#life.transit("reset", async () => {
       if (this.#ops.reset === undefined) throw this.#unsupported("reset");
-      if (this.#state === "started") await this.#ops.stop();
+      if (this.#life.state === "started") await this.#ops.stop();
       await this.#withoutQueues(() => this.#ops.reset!());
       this.#stats.detach();
       this.#nbRx = this.#nbTx = 0;
@@ -174,12 +173,9 @@ export class EthDev {
    * a device which is away is called off.
    */
   async close(): Promise<void> {
-    if (this.#ops.abandon !== undefined && this.#state !== "closed" && this.#busy !== "close") {
-      this.#ops.abandon();
-      await this.#under;
-    }
-    return this.#transit("close", async () => {
-      if (this.#state === "started") await this.#ops.stop();
+    if (this.#ops.abandon !== undefined) await this.#life.callOff(() => this.#ops.abandon!());
+    return this.#life.transit("close", async () => {
+      if (this.#life.state === "started") await this.#ops.stop();
       this.#stats.detach();
       await this.#ops.close();
       this.#release(this);
@@ -355,27 +351,6 @@ export class EthDev {
     this.#allmulticast = on;
   }
 
-  /** Runs an event's effect and takes the state that follows; the state stays when the effect fails. */
-  async #transit(event: PortEvent, effect: () => Promise<void>): Promise<void> {
-    const next = nextState(this.#state, event);
-    if (next === undefined) {
-      const code = this.#state === "closed" ? "NODEV" : "STATE";
-      throw new EthDevError(code, `${this.#where()}: cannot ${event} now; ${adviceFor(this.#state, event)}`);
-    }
-    if (next === null) return;
-    if (this.#busy !== undefined)
-      throw new EthDevError("BUSY", `${this.#where()}: cannot ${event} while ${this.#busy} is under way`);
-    this.#busy = event;
-    try {
-      const done = effect();
-      this.#under = done.catch(() => {});
-      await done;
-      this.#state = next;
-    } finally {
-      this.#busy = undefined;
-    }
-  }
-
   /** Runs what may free the queues' states: their counts are read before, and their places again afterwards. */
   async #withoutQueues(effect: () => Promise<void> | void): Promise<void> {
     this.#stats.detach();
@@ -390,7 +365,7 @@ export class EthDev {
   }
 
   #alive(): void {
-    if (this.#state === "closed") throw new EthDevError("NODEV", `${this.#where()}: it is closed`);
+    if (this.#life.state === "closed") throw new EthDevError("NODEV", `${this.#where()}: it is closed`);
   }
 
   #checkMac(mac: Uint8Array): void {

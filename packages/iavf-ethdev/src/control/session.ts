@@ -225,6 +225,7 @@ export class Session {
 
   /** What waits for the device to come back waits no longer: close() is next. */
   abandon(): void {
+    this.#closing = true;
     if (!isAway(this.#state)) return;
     this.#calledOff.abort();
     this.#need().mailbox.close(new IavfError("GONE", `${this.name}: the device is being closed`));
@@ -302,11 +303,11 @@ export class Session {
   #onLost(): void {
     const why = "the server closed the connection";
     this.#onCut();
-    if (this.#state === "resuming") {
-      this.#need().mailbox.suspend(); // what is under way fails, and is tried again
-      return;
-    }
-    if (this.#closing || this.#state === "gone") return;
+    const { mailbox } = this.#need();
+    if (this.#state === "resuming")
+      mailbox.suspend(); // what is under way fails, and is tried again
+    else if (this.#closing) mailbox.close(new IavfError("GONE", `${this.name}: ${why}`));
+    if (this.#state === "resuming" || this.#closing || this.#state === "gone") return;
     const wanted = this.#options.reconnect && this.#port !== null;
     if (wanted && next(this.#state, "cut") !== null) this.#lookFor(why);
     else if (next(this.#state, "lost") !== null) this.#down("gone", why);
