@@ -1,13 +1,14 @@
 // A device with state=: its client leaves and comes back, or another does, or the device is taken away and made anew from its
 // file. What the driver had configured is there, queues go on where they stood, and a reset forgets it all.
 import { existsSync, rmSync } from "node:fs";
-import { encode, irqMapCodec, VIRTCHNL_OP as OP, queueSelectCodec, VF_CAP, vsiQueueConfigCodec } from "@emudev/avf";
+import { VIRTCHNL_OP as OP } from "@emudev/avf";
 import { emuGetQueueInfo } from "@emudev/emudev";
 import { PCI_REGION } from "@emudev/vfio-user";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { EmuIavfError } from "../src/index.ts";
+import { both, bringUp, resume } from "./support/bring-up.ts";
 import { eal, endEal, FakeBackend, Guest, lines, makeRig, type Rig, socketPath } from "./support/device-rig.ts";
-import { LAYOUT, macs, u32, until } from "./support/guest-driver.ts";
+import { u32, until } from "./support/guest-driver.ts";
 
 const ends: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
@@ -16,28 +17,6 @@ afterEach(async () => {
 afterAll(endEal);
 
 const VECTORS = 3;
-const both = encode(queueSelectCodec, { vsiId: 1, rxQueues: 1, txQueues: 1 });
-const ringOf = (ringLen: number, at: bigint) => ({ vsiId: 1, queueId: 0, ringLen, ringAddr: at });
-const queueConfig = encode(vsiQueueConfigCodec, {
-  vsiId: 1,
-  pairs: [
-    {
-      tx: { ...ringOf(64, 0x1_0009_0000n), headwbEnabled: 0, headwbAddr: 0n },
-      rx: {
-        ...ringOf(96, 0x1_0009_8000n),
-        hdrSize: 0,
-        splithdrEnabled: 0,
-        dataBufferSize: 2048,
-        maxPktSize: 1518,
-        crcDisable: 0,
-        rxdid: 1,
-        flags: 0,
-        splitPos: 0,
-      },
-    },
-  ],
-});
-
 async function rigOf(file: string, devargs = ",queues=2"): Promise<Rig> {
   const rig = await makeRig(`${devargs},state=${file}`);
   ends.push(() => (eal.vdev.find(rig.vdev.name) === undefined ? undefined : rig.end()));
@@ -49,34 +28,6 @@ async function guestOf(rig: Rig): Promise<Guest> {
   ends.push(() => guest.close());
   await guest.bindVectors(VECTORS);
   return guest;
-}
-
-/** Queue pair 0 enabled, an address, a command register, tails. */
-async function bringUp(guest: Guest): Promise<void> {
-  const { driver, client } = guest;
-  await client.regionWrite(PCI_REGION.CONFIG, 4, Uint8Array.of(6, 0));
-  await driver.initQueues();
-  await driver.hello(VF_CAP.L2 | VF_CAP.VLAN | VF_CAP.RSS_PF);
-  await driver.ask(OP.ADD_ETH_ADDR, macs([9, 1]));
-  await driver.ask(OP.CONFIG_VSI_QUEUES, queueConfig);
-  const map = { vsiId: 1, vectorId: 1, rxqMap: 1, txqMap: 1, rxitrIdx: 0, txitrIdx: 1 };
-  await driver.ask(OP.CONFIG_IRQ_MAP, encode(irqMapCodec, { vectors: [map] }));
-  await driver.ask(OP.ENABLE_QUEUES, both);
-  await driver.write("QRX_TAIL1", 95);
-  await driver.write("QTX_TAIL1", 17);
-  await driver.read("VFGEN_RSTAT"); // posted writes are taken by now
-}
-
-/** What a driver that comes back finds and does (steps 2 to 5); false = the device was reset. */
-async function resume(guest: Guest): Promise<boolean> {
-  const { driver } = guest;
-  if ((await driver.read("VF_ATQBAL1")) !== LAYOUT.atq || (await driver.read("VF_ATQLEN1")) === 0) return false;
-  for (const queue of ["ATQ", "ARQ"] as const) await driver.write(`VF_${queue}LEN1`, 0);
-  await driver.initQueues();
-  await driver.write("QRX_TAIL1", 40);
-  await driver.write("QTX_TAIL1", 20);
-  await driver.ask(OP.ENABLE_QUEUES, both);
-  return true;
 }
 
 /** The backend that has worked on the queues meanwhile. */
