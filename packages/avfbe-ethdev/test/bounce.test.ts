@@ -1,6 +1,7 @@
 // Guests whose memory the device cannot map: packets go round all the same, for a file that is larger than the arena (read
 // and written by system calls) and for memory without fd (read and written by messages). And what ends a bounce.
 import { setTimeout as sleep } from "node:timers/promises";
+import { loadPlace, QPOS_BYTES, storePlace } from "@emudev/emudev";
 import { dupFd, eventfd, eventfdRead } from "@emudev/linux";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -105,6 +106,34 @@ describe.each<Kind>(["file", "messages"])("memory behind a %s", (kind) => {
       },
       { rxSize: 256 },
     );
+  });
+
+  test("where queues stand is known all the time, and they go on there", async () => {
+    await withGuest(kind, async ({ guest, host, rx, tx }) => {
+      const { arena } = rig.env;
+      const places = arena.memzoneReserve("places", 2 * QPOS_BYTES);
+      for (const number of [0, 1]) storePlace(arena, places.off + number * QPOS_BYTES, 0);
+      guest.position = (number) => ({ off: places.off + number * QPOS_BYTES, durable: true });
+      for (let round = 0; round < 5; round++) {
+        for (const number of [0, 1]) await guest.disable(number);
+        for (const number of [0, 1]) await host.enable(number);
+        for (let burst = 0; burst < 3; burst++) {
+          const frames = Array.from({ length: 15 }, (_, i) => from(i + burst, 300));
+          for (const frame of frames) tx.send(frame);
+          tx.kick();
+          const got = await arrivals(rx, 15);
+          expect(got.map(({ bytes }) => hex(bytes))).toEqual(frames.map((frame) => hex(echoed(frame))));
+          await until(() => tx.words()[(tx.next + 63) % 64] === 0xfn);
+          const at = (next: number): object => ({ done: next, next });
+          await until(() => loadPlace(arena, places.off + QPOS_BYTES)!.done === tx.next);
+          expect(loadPlace(arena, places.off + QPOS_BYTES)).toEqual(at(tx.next));
+          expect(loadPlace(arena, places.off)).toEqual(at(rx.next));
+        }
+      }
+      await guest.reset();
+      guest.position = null;
+      arena.memzoneFree("places");
+    });
   });
 
   test("small guest buffers and jumbo frames", async () => {

@@ -92,6 +92,23 @@ test("a durable transmit queue gives descriptors back when their packets were ha
   expect(words(places, 1)).toEqual([3, 3]);
 });
 
+test("a port that is stopped gives its last burst back, with an interrupt", async () => {
+  const { bench, places } = await make(true);
+  const tx = await TxRing.make(bench, 32);
+  for (let i = 0; i < 3; i++) tx.send(frame(i));
+  tx.kick();
+  bench.receive(2);
+  const [, vector] = bench.guest.vectors;
+  expect(vector!.pending).toBe(false);
+  await bench.queues.serve([], []);
+  expect(tx.words().slice(0, 3)).toEqual([BigInt(TX_DTYPE_DONE), BigInt(TX_DTYPE_DONE), expect.any(BigInt)]);
+  expect(tx.words()[2]).not.toBe(BigInt(TX_DTYPE_DONE));
+  expect(words(places, 1)).toEqual([2, 2]);
+  expect(vector!.pending).toBe(true);
+  await bench.queues.serve([bench.rxq()], [bench.txq()]);
+  expect(seqs(bench.receive(32))).toEqual([2]);
+});
+
 /** The process is gone: what it knew but for the position and the guest's memory. */
 async function killed(bench: Bench, number: number, places: number, done: number, next: number): Promise<void> {
   const kept = bench.guest.u8.slice();

@@ -11,6 +11,7 @@ import {
   TX_DTYPE_DONE,
   TX_DTYPE_MASK,
 } from "@emudev/avf";
+import { GQ_HEAD, GTX_DONE } from "../layout/guest-queue.ts";
 import { Bounce, type BounceOptions, isFault, NOWHERE, type Progress } from "./bounce.ts";
 import { ByteRing } from "./byte-ring.ts";
 
@@ -38,6 +39,15 @@ export class TxBounce extends Bounce {
 
   constructor(options: BounceOptions) {
     super(options, SLOTS, TX_DESC_BYTES, BUFFER_BYTES);
+  }
+
+  /** What it has taken and not given back may be lent, or be lost with this process. */
+  protected override lcoreHead(): number {
+    return this.queue.get(GTX_DONE);
+  }
+
+  protected override lcoreLeft(): void {
+    this.queue.put(GTX_DONE, this.queue.get(GQ_HEAD));
   }
 
   protected async turn(): Promise<Progress> {

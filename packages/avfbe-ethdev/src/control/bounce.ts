@@ -26,7 +26,8 @@ export interface BounceOptions {
 export type Progress = boolean;
 
 const TABLE_BYTES = MEM_TABLE_LAYOUT.MEM_TABLE_REGIONS + MEM_TABLE_LAYOUT.MEM_REGION_BYTES;
-const WORDS_BYTES = 64; // the word of the table, then the shadow's tail
+const WORDS_BYTES = 64; // the word of the table, then the shadow's tail, then its position
+const POSITION_AT = 16;
 const BUSY_TURNS = 64; // turns without progress before the first pause
 const PAUSE_FIRST_MS = 1;
 const PAUSE_LAST_MS = 10;
@@ -79,6 +80,7 @@ export abstract class Bounce {
     this.queue.put(GQ_DOORBELL, this.#wordOff + 4);
     this.queue.put(GQ_VECTOR, 0); // interrupts follow what reaches the guest: raised here
     this.queue.setRing(BigInt(this.ringOff), this.slots);
+    this.queue.shadowPosition(this.#wordOff + POSITION_AT);
   }
 
   start(): void {
@@ -92,6 +94,7 @@ export abstract class Bounce {
    */
   async stop(patienceMs: number): Promise<number> {
     this.#ending = true;
+    this.lcoreLeft();
     this.#gone = patienceMs === 0;
     let timer: NodeJS.Timeout | undefined;
     const enough = new Promise<void>((resolve) => {
@@ -146,10 +149,13 @@ export abstract class Bounce {
     Atomics.store(this.arena.u32, (this.#wordOff + 4) >>> 2, this.slotTail);
   }
 
-  /** The slot at which the lcore is. */
+  /** The slot up to which the lcore is done. */
   protected lcoreHead(): number {
     return this.queue.get(GQ_HEAD);
   }
+
+  /** No lcore has the queue any more: it is done with all that it has taken. */
+  protected lcoreLeft(): void {}
 
   protected raise(): void {
     this.#options.vector?.raise();

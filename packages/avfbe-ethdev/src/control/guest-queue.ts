@@ -187,6 +187,11 @@ export class GuestQueue {
     this.put(this.#positionField, 0);
   }
 
+  /** Where the shadow stands. Descriptors wait for the next burst there, too, where the guest's position is durable. */
+  shadowPosition(off: number): void {
+    if (this.#position?.durable) this.put(this.#positionField, off);
+  }
+
   get #positionField(): number {
     return this.kind === "rx" ? GRX_POSITION : GTX_POSITION;
   }
