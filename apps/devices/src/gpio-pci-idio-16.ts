@@ -54,4 +54,5 @@ process.stdin.setEncoding("latin1").on("data", (text: string) => {
   line = lines.pop() ?? "";
   for (const each of lines) if (/^[0-9a-f]{1,4}$/i.test(each.trim())) setInputs(Number.parseInt(each, 16));
 });
-if (await serve("gpio-pci-idio-16", card)) process.stdin.unref();
+// a file or /dev/null, which ends by itself, has no unref
+if ((await serve("gpio-pci-idio-16", card)) && "unref" in process.stdin) process.stdin.unref();

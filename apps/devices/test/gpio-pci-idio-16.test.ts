@@ -142,3 +142,14 @@ test("inputs come from stdin, a hexadecimal level a line", async () => {
   expect(await read(5)).toBe(0x81);
   closeFd(fd);
 });
+
+test("it serves without a terminal as well: standard input from /dev/null", async () => {
+  const other = spawn(process.execPath, [program, `${path}.null`], { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise((resolve) => other.stdout!.once("data", resolve));
+  const card = await VfioUserClient.connect(`${path}.null`);
+  expect((await card.regionRead(2, 0, 1))[0]).toBe(0);
+  card.close();
+  const exited = new Promise((resolve) => other.once("exit", resolve));
+  other.kill("SIGTERM");
+  expect(await exited).toBe(0);
+});

@@ -83,14 +83,25 @@ describe("a declaration", () => {
       { bars: { 0: { size: 4096, memory: true } }, interrupts: { msix: { vectors: 1, bar: 0 } } },
       /memory/,
     ],
-    ["a BAR of odd size", { bars: { 0: { size: 100 } } }, /BAR0/],
+    ["a BAR of odd size", { bars: { 0: { size: 100 } } }, /BAR0 has 100 bytes; a size is a power of two/],
+    ["a BAR beyond the last", { bars: { 6: { size: 4096 } } }, /BAR0 to BAR5/],
+    ["a vendor id of 17 bits", { vendor: 0x10000 }, /vendor id 65536; it is a number of 16 bits/],
   ])("with %s is refused at once", (_name, spec, message) => {
     expect(() => pciDevice({ ...IDENTITY, ...spec })).toThrow(message);
   });
 
   test("overlapping or unaligned registers are refused", () => {
     expect(() => registers({ A: { offset: 0 }, B: { offset: 2, bytes: 2 } })).toThrow(/overlaps/);
-    expect(() => registers({ A: { offset: 2 } })).toThrow(/aligned/);
+    expect(() => registers({ A: { offset: 2 } })).toThrow(/aligned to its 4 bytes/);
+  });
+
+  test("registers that make no sense are named, also to who writes JavaScript", () => {
+    expect(() => registers({ A: { ofset: 0 } as never })).toThrow(/A has no offset/);
+    expect(() => registers({ A: { offset: 0, bytes: 8 as never } })).toThrow(/A has 8 bytes/);
+    expect(() => registers({ A: { offset: 0, bytes: 1, reset: 300 } })).toThrow(/300 does not fit/);
+    const file = registers({ A: { offset: 0 }, B: { offset: 4 } });
+    expect(() => file.get("C" as never)).toThrow(/there is no C; there are A, B/);
+    expect(() => file.set("C" as never, 1)).toThrow(/there is no C/);
   });
 });
 

@@ -2,6 +2,7 @@
 // that gives it to QEMU or any other vfio-user client. `pciDevice({...})` makes it, `listen` offers it. docs/tutorial.md
 // shows how; the device model's own code is in the declaration's handlers.
 
+import type { Log } from "../environment.ts";
 import { VfioUserError } from "../errors.ts";
 import { PciConfig } from "../pci/config.ts";
 import type { DmaRegion, RegionSpec, ResetReason, VfioUserDevice } from "../server/device.ts";
@@ -68,6 +69,11 @@ export class PciDevice {
     return memory;
   }
 
+  /** Where the declaration says that it logs. */
+  get log(): Log | undefined {
+    return this.#spec.log;
+  }
+
   /** The server, while the device is offered. */
   get server(): VfioUserServer | null {
     return this.#server;
@@ -81,7 +87,7 @@ export class PciDevice {
     if (this.#server !== null) {
       throw new VfioUserError("VFU_STATE", ERRNO.EBUSY, `the device is offered at ${this.#server.sockAddr} already`);
     }
-    const { log } = this.#spec;
+    const { log } = this;
     const server = new VfioUserServer(path, this.model, log === undefined ? options : { log, ...options });
     server.start();
     this.#server = server;

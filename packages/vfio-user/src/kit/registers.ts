@@ -36,13 +36,19 @@ export class RegisterFile<Name extends string> {
   /** By each of their offsets. */
   #at = new Map<number, Register>();
 
-  /** @throws VfioUserError VFU_ARGUMENT for registers that overlap or are not aligned. */
+  /** @throws VfioUserError VFU_ARGUMENT for registers that overlap, are not aligned, or make no sense. */
   constructor(specs: Readonly<Record<Name, RegisterSpec>>) {
     for (const [name, spec] of Object.entries<RegisterSpec>(specs)) {
       const { offset, bytes = 4, reset = 0 } = spec;
       const register: Register = { spec, bytes, value: reset >>> 0 };
       this.#named[name] = register;
-      if (offset % bytes !== 0) throw wrong(`${name} at 0x${offset.toString(16)} is not aligned`);
+      if (!(Number.isInteger(offset) && offset >= 0)) throw wrong(`${name} has no offset, a number of bytes from 0 up`);
+      if (![1, 2, 4].includes(bytes)) throw wrong(`${name} has ${bytes} bytes; it may have 1, 2 or 4`);
+      if (offset % bytes !== 0)
+        throw wrong(
+          `${name} at 0x${offset.toString(16)} is not aligned to its ${bytes} bytes (\`bytes\`, 4 by default)`,
+        );
+      if (reset >>> 0 > maskOf(bytes)) throw wrong(`${name}: reset value ${reset} does not fit in ${bytes} bytes`);
       for (let at = offset; at < offset + bytes; at++) {
         if (this.#at.has(at)) throw wrong(`${name} at 0x${offset.toString(16)} overlaps another`);
         this.#at.set(at, register);
@@ -101,7 +107,9 @@ export class RegisterFile<Name extends string> {
   }
 
   #register(name: Name): Register {
-    return this.#named[name] as Register;
+    const register = this.#named[name];
+    if (register === undefined) throw wrong(`there is no ${name}; there are ${Object.keys(this.#named).join(", ")}`);
+    return register;
   }
 }
 

@@ -134,8 +134,13 @@ export function checkSpec(spec: PciConfigSpec): void {
   for (const bar of spec.bars ?? []) {
     const { index, bytes, kind } = bar;
     const last = kind === "mem64" ? index + 1 : index;
-    assert(Number.isInteger(index) && index >= 0 && last <= 5, `BAR${index} does not exist as ${kind}`);
-    assert(Number.isInteger(Math.log2(bytes)) && bytes >= (kind === "io" ? 4 : 16), `BAR${index} has ${bytes} bytes`);
+    assert(
+      Number.isInteger(index) && index >= 0 && last <= 5,
+      `BAR${index} does not exist as ${kind}: BAR0 to BAR5, mem64 takes two`,
+    );
+    const least = kind === "io" ? 4 : 16;
+    const isSize = Number.isInteger(Math.log2(bytes)) && bytes >= least;
+    assert(isSize, `BAR${index} has ${bytes} bytes; a size is a power of two, ${least} at least for ${kind}`);
     assert(kind === "mem64" || bytes <= 2 ** 31, `BAR${index} is too large for 32 bits`);
     assert(kind !== "io" || bytes <= 256, `BAR${index}: I/O ports come in 256 at most`);
     for (let i = index; i <= last; i++) {
@@ -143,6 +148,9 @@ export function checkSpec(spec: PciConfigSpec): void {
       taken.add(i);
     }
   }
+  checkNumber("vendor id", spec.vendorId, 16);
+  checkNumber("device id", spec.deviceId, 16);
+  checkNumber("class code", spec.classCode, 24);
   assert((spec.interruptPin ?? 0) <= 4, `interrupt pin ${spec.interruptPin}`);
   const { romBytes = ROM.MIN_BYTES } = spec;
   assert(Number.isInteger(Math.log2(romBytes)) && romBytes >= ROM.MIN_BYTES && romBytes <= 2 ** 24, "expansion ROM");
@@ -159,8 +167,16 @@ export function checkSpec(spec: PciConfigSpec): void {
   }
 }
 
+function checkNumber(what: string, value: number, bits: number): void {
+  const isOne = Number.isInteger(value) && value >= 0 && value < 2 ** bits;
+  assert(isOne, `${what} ${value}; it is a number of ${bits} bits`);
+}
+
 function checkMsi({ vectors }: MsiSpec): void {
-  assert(Number.isInteger(Math.log2(vectors)) && vectors >= 1 && vectors <= MSI.MAX_VECTORS, `${vectors} MSI vectors`);
+  assert(
+    Number.isInteger(Math.log2(vectors)) && vectors >= 1 && vectors <= MSI.MAX_VECTORS,
+    `${vectors} MSI vectors; 1, 2, 4, 8, 16 or 32 can be`,
+  );
 }
 
 function checkVendor({ data, writable }: { data: Uint8Array; writable?: Uint8Array | true }, most: number): void {
@@ -170,7 +186,10 @@ function checkVendor({ data, writable }: { data: Uint8Array; writable?: Uint8Arr
 }
 
 function checkMsix({ vectors, table, pba }: MsixSpec, bars: readonly BarSpec[]): void {
-  assert(Number.isInteger(vectors) && vectors >= 1 && vectors <= MSIX.MAX_VECTORS, `${vectors} MSI-X vectors`);
+  assert(
+    Number.isInteger(vectors) && vectors >= 1 && vectors <= MSIX.MAX_VECTORS,
+    `${vectors} MSI-X vectors; 1 to ${MSIX.MAX_VECTORS} can be`,
+  );
   const inside = (what: string, place: { bar: number; offset: number }, bytes: number): void => {
     const bar = bars.find(({ index }) => index === place.bar);
     const fits = bar !== undefined && bar.kind !== "io" && place.offset + bytes <= bar.bytes;
