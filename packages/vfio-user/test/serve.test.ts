@@ -22,7 +22,10 @@ async function start(...args: string[]): Promise<VfioUserClient> {
   child = spawn(process.execPath, [`${folder}/device.mjs`, `${folder}/s`, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
-  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (text) => void (printed += text));
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on("data", (text) => {
+      printed += text;
+    });
   await until(/ready at/);
   return VfioUserClient.connect(`${folder}/s`);
 }
