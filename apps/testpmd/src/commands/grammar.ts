@@ -1,6 +1,7 @@
 // The grammar of console commands, in the form of their help texts: words, `(a|b|c)` for a choice of words, `<type>` or
 // `<type:label>` for an argument, `[...]` for a tail that may be missing. A syntax is compiled once into a list of nodes;
 // parser.ts matches lines against it and completes them.
+import { DESCRIPTOR_ERRORS, FAULT_MESSAGES, names } from "@emudev/avf-emudev";
 import { POLL_MODES, parseMac } from "@emudev/eal";
 import { PORT_TOPOLOGIES } from "../control/config.ts";
 import { FWD_MODE_NAMES } from "../fwd/modes.ts";
@@ -45,6 +46,10 @@ const oneOf = (words: readonly string[]): ArgType => ({
   choices: () => words,
 });
 
+function word(choices: () => readonly string[] = () => []): ArgType {
+  return { read: (token) => token, choices };
+}
+
 const TYPES: Record<string, ArgType> = {
   uint: { looks: "a number", read: readUint },
   port: {
@@ -67,6 +72,16 @@ const TYPES: Record<string, ArgType> = {
     looks: "numbers with commas between them",
     read: (token) => (/^\d{1,9}(,\d{1,9})*$/.test(token) ? token.split(",").map(Number) : undefined),
   },
+  // What faults are made of (fault.ts); the provider says what is wrong with them.
+  device: { looks: "an emulated device", ...word(names) },
+  message: { looks: "a virtchnl message, or any", ...word(() => FAULT_MESSAGES) },
+  error: word(() => DESCRIPTOR_ERRORS),
+  state: oneOf(["down", "up"]),
+  status: word(),
+  queue: { looks: "a queue: rx0, tx0, ...", ...word() },
+  vector: word(),
+  ms: { looks: "milliseconds", ...word() },
+  times: { looks: "a number", ...word() },
   section: { read: (token) => token, choices: (world) => world.sections() },
   text: { read: (token) => token },
   file: { read: (token) => token, choices: () => [] },

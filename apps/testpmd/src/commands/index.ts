@@ -1,5 +1,6 @@
 // The table of all console commands, by family, and the parser over it. Used by the console.
 import { CONTROL, helpCommand } from "./control.ts";
+import { FAULT } from "./fault.ts";
 import { Parser, type Section } from "./parser.ts";
 import { PORT } from "./port.ts";
 import { SET } from "./set.ts";
@@ -10,6 +11,7 @@ export const SECTIONS: readonly Section[] = [
   SHOW,
   SET,
   PORT,
+  FAULT,
 ];
 
 export const PARSER = new Parser(SECTIONS);

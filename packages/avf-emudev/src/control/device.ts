@@ -34,6 +34,7 @@ import { Backend } from "./backend.ts";
 import { Bar0 } from "./bar0.ts";
 import { Counters } from "./counters.ts";
 import { Doorbells } from "./doorbells.ts";
+import { Faults } from "./faults/faults.ts";
 import { MSIX_BAR, MsixBar, makeConfig, makeIrqs, makeRegions } from "./function.ts";
 import { Interrupts } from "./interrupts.ts";
 import { Link } from "./link.ts";
@@ -60,6 +61,7 @@ export class AvfDevice implements VfioUserDevice {
   readonly backend: Backend;
   readonly link: Link;
   readonly resets: ResetControl;
+  readonly faults: Faults;
   readonly positions: Positions;
   /** Keeps the device in a file (`state=`), null = it is reset when its client leaves. */
   readonly keeper: Keeper | null;
@@ -121,7 +123,7 @@ export class AvfDevice implements VfioUserDevice {
       this.counters,
     );
     this.link = new Link({
-      link: () => ({ up: this.attributes.get("link_up"), mbps: this.attributes.get("link_speed") }),
+      link: () => ({ up: this.linkUp, mbps: this.attributes.get("link_speed") }),
       caps: () => this.vf.caps,
       running: () => enabledQueues(this.vf).length > 0,
       sendEvent: (event) => {
@@ -140,6 +142,7 @@ export class AvfDevice implements VfioUserDevice {
       },
     });
     this.#mailbox = new Mailbox(this, this.#log);
+    this.faults = new Faults(this, this.#log);
     this.bar0 = new Bar0({
       admin: this.admin,
       interrupts: this.interrupts,
@@ -162,9 +165,15 @@ export class AvfDevice implements VfioUserDevice {
     this.#unguard = eal.onWindowLost((window) => this.#windowLost(window));
   }
 
+  /** As the guest sees it. */
+  get linkUp(): boolean {
+    return this.attributes.get("link_up") && !this.faults.linkDown;
+  }
+
   /** Gives everything back; the server must be stopped and no backend subscribe. */
   async close(): Promise<void> {
     this.#unguard();
+    this.faults.close();
     await this.memory.close();
     await this.interrupts.setFds(0, Array(this.vectors).fill(-1));
     this.interrupts.reset();
@@ -211,12 +220,14 @@ export class AvfDevice implements VfioUserDevice {
   // What the vfio-user server calls.
 
   regionRead(index: number, offset: number, into: Uint8Array): void {
-    if (index === PCI_REGION.CONFIG) this.config.read(offset, into);
+    if (this.faults.dead) into.fill(0xff);
+    else if (index === PCI_REGION.CONFIG) this.config.read(offset, into);
     else if (index === MSIX_BAR) this.msix.read(offset, into);
     else this.bar0.readBytes(offset, into);
   }
 
   regionWrite(index: number, offset: number, data: Uint8Array): void | Promise<void> {
+    if (this.faults.dead) return;
     if (this.keeper !== null) return this.#keptWrite(this.keeper, index, offset, data);
     if (index === PCI_REGION.CONFIG) return this.config.write(offset, data);
     if (index === MSIX_BAR) return this.msix.write(offset, data);

@@ -65,6 +65,11 @@ export class Doorbells {
     if (fd >= 0) signalEventfd(fd); // the client has it too (ioFds)
   }
 
+  /** A queue's tail as the driver has written it. */
+  tail(queue: number): number {
+    return Atomics.load(this.#arena.i32, (this.#off + tailOffset(queue)) >>> 2);
+  }
+
   /** Forgets a queue's tail; numbers as in emudev (2 i = receive, 2 i + 1 = transmit). */
   clearTail(queue: number): void {
     Atomics.store(this.#arena.i32, (this.#off + tailOffset(queue)) >>> 2, 0);

@@ -4,6 +4,7 @@ import { capName } from "@emudev/avf";
 import type { Eal, VdevDevice, VdevDriver } from "@emudev/eal";
 import { type EmuDev, emuDevAllocate, emuDevClose, emuDevConfigure, emuDevRelease, emuDevStart } from "@emudev/emudev";
 import { AvfDevice } from "./device.ts";
+import { EmuIavfError } from "./errors.ts";
 import { ops } from "./ops.ts";
 import { addressOf, checkParams, defaultMac, PARAMS, type Params } from "./params.ts";
 import { StateFile } from "./state/state-file.ts";
@@ -60,17 +61,50 @@ export function show(name: string): Record<string, unknown> | null {
     state: device.resets.state,
     granted: capName(vf.caps),
     queues: enabledQueues(vf).length,
-    link: attributes.get("link_up") ? `up ${attributes.get("link_speed")} Mbps` : "down",
+    link: device.linkUp ? `up ${attributes.get("link_speed")} Mbps` : "down",
+    faults: device.faults.list(),
     counters: { ...device.counters },
     vfio_user: { ...device.server.stats },
   };
+}
+
+/** The emulated AVFs of this process. */
+export const names = (): string[] => [...devices.keys()];
+
+/**
+ * Makes a device misbehave: `injectFault("emu_iavf0", ["drop", "ENABLE_QUEUES", "1"])`; FAULT_KINDS has the words.
+ * @returns the faults that are in effect, when this one is
+ * @throws EmuIavfError FAULT for a device or a fault that is not there
+ */
+export async function injectFault(name: string, words: readonly string[]): Promise<string[]> {
+  const device = devices.get(name);
+  if (device === undefined)
+    throw new EmuIavfError("FAULT", `there is no emulated AVF '${name}'; there are ${names().join(", ") || "none"}`);
+  await device.faults.inject(words);
+  return device.faults.list();
+}
+
+/** For telemetry, which does not wait. Parameters: the device, then the fault, with commas. */
+function faultByTelemetry(params: string): unknown {
+  const [name = "", ...words] = params.split(",");
+  const device = devices.get(name);
+  if (device === undefined) return null;
+  try {
+    if (words.length > 0) void device.faults.inject(words).catch((error) => device.faults.failed(error));
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+  return { faults: device.faults.list() };
 }
 
 function announce(eal: Eal): void {
   const { telemetry } = eal;
   if (announced.has(eal)) return;
   announced.add(eal);
-  telemetry.register("/emu_iavf/list", "Lists the emulated AVFs.", () => [...devices.keys()]);
+  telemetry.register("/emu_iavf/list", "Lists the emulated AVFs.", names);
+  const help =
+    "Makes an emulated AVF misbehave, or lists its faults. Parameters: its name, a fault, the fault's arguments.";
+  telemetry.register("/emu_iavf/fault", help, faultByTelemetry);
   telemetry.register("/emu_iavf/info", "State and counters of an emulated AVF. Parameter: its name.", show);
 }
 

@@ -29,10 +29,18 @@ export class Mailbox {
   async message(op: number, data: Uint8Array): Promise<void> {
     const device = this.#device;
     const { vf } = device;
+    const fault = device.faults.take(op);
+    if (fault?.kind === "refuse") device.admin.send(op, fault.status, NO_DATA);
+    if (fault !== null && fault.kind !== "delay") return;
     const reply = await this.#reply(op, data);
     if (reply === null || vf !== device.vf) return; // a reset came between: nobody waits for it
     device.keeper?.save();
-    device.admin.send(op, reply.status, reply.data ?? NO_DATA);
+    if (fault === null) this.#answer(op, reply);
+    else setTimeout(() => vf === device.vf && this.#answer(op, reply), fault.ms).unref();
+  }
+
+  #answer(op: number, reply: Reply): void {
+    this.#device.admin.send(op, reply.status, reply.data ?? NO_DATA);
     reply.after?.();
   }
 
@@ -68,7 +76,7 @@ function makeContext(device: AvfDevice): VirtchnlContext {
         queue.resume = false;
       });
       device.keeper?.save(); // enabled before it moves: after a crash it goes on at its position
-      await backend.enable(numbers);
+      await backend.enable(numbers.filter((number) => !device.faults.stalled.has(number)));
       for (const vector of new Set(resumed.map((queue) => queue.vector))) device.interrupts.nudge(vector);
     },
     queuesDisabled: (numbers) => backend.disable(numbers),
