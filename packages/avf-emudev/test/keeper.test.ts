@@ -73,6 +73,40 @@ test("a client that comes back finds the device as it was, and its queues go on"
   await after.driver.ask(OP.GET_STATS, u32(0));
 });
 
+test("a vector that is armed fires once, one that is not is signalled once", async () => {
+  const rig = await rigOf(socketPath());
+  const before = await guestOf(rig);
+  await bringUp(before);
+  await before.driver.write("VFINT_DYN_CTLN1", 1, 0);
+  await before.driver.read("VFGEN_RSTAT");
+  before.close();
+  ends.pop();
+  const after = await guestOf(rig);
+  expect(rig.device.interrupts.vectors[1]!.armed).toBe(true);
+  expect(await resume(after)).toBe(true);
+  expect(rig.device.interrupts.vectors[1]!.armed).toBe(false);
+  expect(after.interrupts(1)).toBe(1);
+  expect(after.interrupts(2)).toBe(0); // no queue's
+});
+
+test("what was migrated into a device is kept as if it had been made there", async () => {
+  const [from, to] = [await rigOf(socketPath()), await rigOf(socketPath())];
+  const source = await guestOf(from);
+  await bringUp(source);
+  moved(from);
+  await from.device.migration.setState("stop");
+  await from.device.migration.setState("stopCopy");
+  await to.device.migration.setState("stop");
+  await to.device.migration.setState("resuming");
+  to.device.migration.load(from.device.migration.save(1 << 20));
+  await to.device.migration.setState("stop");
+  await to.device.migration.setState("running");
+  await to.end();
+  const again = await rigOf(to.device.params.state!);
+  expect(await resume(await guestOf(again))).toBe(true);
+  expect(places(again)).toEqual([33, 5]);
+});
+
 test("the device is taken away and made anew: nothing is different", async () => {
   const file = socketPath();
   const first = await rigOf(file);

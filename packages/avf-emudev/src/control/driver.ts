@@ -57,6 +57,7 @@ export function show(name: string): Record<string, unknown> | null {
   return {
     name,
     path: addressOf(device.params),
+    state_file: device.params.state ?? null,
     client: attributes.get("client"),
     state: device.resets.state,
     granted: capName(vf.caps),

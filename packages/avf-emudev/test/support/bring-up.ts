@@ -9,7 +9,7 @@ import { LAYOUT, macs } from "./guest-driver.ts";
 export const both = encode(queueSelectCodec, { vsiId: 1, rxQueues: 1, txQueues: 1 });
 
 const ringOf = (ringLen: number, ringAddr: bigint) => ({ vsiId: 1, queueId: 0, ringLen, ringAddr });
-const queueConfig = encode(vsiQueueConfigCodec, {
+export const queueConfig = encode(vsiQueueConfigCodec, {
   vsiId: 1,
   pairs: [
     {
@@ -35,7 +35,7 @@ export async function bringUp(guest: Guest, vectors = 0): Promise<void> {
   if (vectors > 0) await guest.bindVectors(vectors);
   await client.regionWrite(PCI_REGION.CONFIG, 4, Uint8Array.of(6, 0));
   await driver.initQueues();
-  await driver.hello(VF_CAP.L2 | VF_CAP.VLAN | VF_CAP.RSS_PF);
+  await driver.hello(VF_CAP.L2 | VF_CAP.VLAN | VF_CAP.RSS_PF | VF_CAP.REQ_QUEUES);
   await driver.ask(OP.ADD_ETH_ADDR, macs([9, 1]));
   await driver.ask(OP.CONFIG_VSI_QUEUES, queueConfig);
   const map = { vsiId: 1, vectorId: 1, rxqMap: 1, txqMap: 1, rxitrIdx: 0, txitrIdx: 1 };

@@ -204,7 +204,9 @@ export class GuestQueue {
     let skip = 0;
     if (position !== null) {
       const words = loadPlace(arena, position.off) ?? { done: 0, next: 0 };
-      head = position.durable ? recover(ring, this.kind, words, tail) : words.done & QPOS_INDEX;
+      head = position.durable
+        ? recover(ring, this.kind, words, tail, (index) => this.intend(index))
+        : words.done & QPOS_INDEX;
       if (head >= ring.size) head = 0;
       skip = words.next & POSITION_SKIP;
       storePlace(arena, position.off, head | skip);

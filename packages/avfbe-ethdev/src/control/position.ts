@@ -40,11 +40,18 @@ export function completeTx(ring: GuestRing, from: number, to: number): void {
  * Puts in order what a killed process left, and says where the queue goes on. The driver stands still while it reconnects, but
  * has taken what it saw given back before: the descriptors up to its tail are its new ones then. Of a ring that is not mapped
  * nothing can be seen: it goes on at the first descriptor in question.
+ * @param intend told that descriptors up to an index are about to be given back, should this process be killed, too
  * @returns the index
  */
-export function recover(ring: GuestRing, kind: "rx" | "tx", position: QueuePlace, tail: number): number {
-  const from = position.done & QPOS_INDEX;
-  const to = position.next & QPOS_INDEX;
+export function recover(
+  ring: GuestRing,
+  kind: "rx" | "tx",
+  place: QueuePlace,
+  tail: number,
+  intend: (index: number) => void,
+): number {
+  const from = place.done & QPOS_INDEX;
+  const to = place.next & QPOS_INDEX;
   const { size } = ring;
   if (from >= size || to >= size) return 0;
   const distance = (index: number): number => (index - from + size) % size;
@@ -55,25 +62,39 @@ export function recover(ring: GuestRing, kind: "rx" | "tx", position: QueuePlace
     completeTx(ring, first, to);
     return to;
   }
-  return recoverRx(ring, first, to, tail);
+  const end = endOfBegun(ring, to, tail);
+  if (end !== to) intend(end);
+  giveUpRx(ring, first, end);
+  return end;
 }
 
-/** The address of a buffer is cleared before its descriptor is given back: without both, the process died in between. */
-function recoverRx(ring: GuestRing, from: number, to: number, tail: number): number {
+/**
+ * Behind the last burst that was about to be written back, the next one may have been begun. The address of a buffer is cleared
+ * before its descriptor is given back: without both, the process died in between.
+ */
+function endOfBegun(ring: GuestRing, from: number, tail: number): number {
   const off = offOf(ring, ring.size * RX_DESC_BYTES);
   const { u64 } = ring.arena;
-  const end = tail < ring.size ? tail : to;
+  const end = tail < ring.size ? tail : from;
   let at = from;
-  let left = ring.size;
-  for (let begun = from !== to; (begun || at !== end) && left-- > 0; at = (at + 1) % ring.size, begun &&= at !== to) {
+  while (at !== end) {
     const desc = (off + at * RX_DESC_BYTES) >>> 3;
-    const done = (Atomics.load(u64, desc + 1) & BigInt(RX_STATUS_DD)) !== 0n;
-    if (!begun && (done || u64[desc] !== 0n)) break;
-    if (done) continue;
+    if (u64[desc] !== 0n || (Atomics.load(u64, desc + 1) & BigInt(RX_STATUS_DD)) !== 0n) break;
+    at = (at + 1) % ring.size;
+  }
+  return at;
+}
+
+/** Gives back, with an error, what is not given back yet. */
+function giveUpRx(ring: GuestRing, from: number, to: number): void {
+  const off = offOf(ring, ring.size * RX_DESC_BYTES);
+  const { u64 } = ring.arena;
+  for (let at = from; at !== to; at = (at + 1) % ring.size) {
+    const desc = (off + at * RX_DESC_BYTES) >>> 3;
+    if ((Atomics.load(u64, desc + 1) & BigInt(RX_STATUS_DD)) !== 0n) continue;
     const status = RX_STATUS_DD | RX_STATUS_EOF | (RX_ERROR_RXE << RX_ERROR_SHIFT);
     u64[desc] = 0n;
     Atomics.store(u64, desc + 1, BigInt(status >>> 0));
     ring.memory.dirty.noteAt(desc * 8, RX_DESC_BYTES);
   }
-  return at;
 }
