@@ -73,7 +73,7 @@ test("packets go round through a polling lcore, with interrupts, statistics and 
         got.push(...rx.take().map(({ bytes }) => bytes));
         return got.length === 50 * (round + 1);
       });
-      expect(eventfdRead(fd)).toBeGreaterThan(0);
+      await until(() => eventfdRead(fd) > 0); // it comes behind the packets
       guest.vectors[1]!.setArmed(true);
     }
     expect([...got[999]!.subarray(0, 12)]).toEqual([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9]);
