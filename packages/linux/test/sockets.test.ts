@@ -64,6 +64,33 @@ describe("unix sockets", () => {
     closeFd(listener);
   });
 
+  it("show what is there without taking it, and whether fds are with it", () => {
+    const [a, b] = socketPair();
+    const [ours, theirs] = [new SocketMessenger(a), new SocketMessenger(b)];
+    const buffer = new Uint8Array(16);
+    const shown = (length: number): string | number => {
+      const got = theirs.peek(buffer, 2, length);
+      return got < 0 ? got : Buffer.from(buffer).toString("latin1", 2, 2 + got);
+    };
+    expect(shown(8)).toBe(-1);
+    ours.send(Buffer.from("one"), 0, 3);
+    expect([shown(2), theirs.truncated]).toEqual(["on", false]);
+    expect([shown(8), theirs.truncated]).toEqual(["one", false]);
+    ours.send(Buffer.from("two"), 0, 3, [a]);
+    const fds = fdCount();
+    expect([shown(8), theirs.truncated, theirs.fds]).toEqual(["onetwo", true, []]);
+    theirs.skip(buffer, 2, 3);
+    expect([shown(8), theirs.truncated]).toEqual(["two", true]);
+    expect(fdCount()).toBe(fds);
+    expect(theirs.recv(buffer, 0, 8)).toBe(3);
+    expect([theirs.fds.length, theirs.truncated]).toEqual([1, false]);
+    closeFd(theirs.fds[0] as number);
+    expect(thrown(() => theirs.skip(buffer, 0, 3))).toMatchObject({ code: "EIO" });
+    closeFd(a);
+    expect(shown(8)).toBe("");
+    closeFd(b);
+  });
+
   it("says what failed, on what, and why", () => {
     expect(thrown(() => unixConnect(path))).toMatchObject({ code: "ENOENT", syscall: "connect", target: path });
     const listener = unixListen(path);

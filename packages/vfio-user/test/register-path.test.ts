@@ -2,6 +2,7 @@
 // byte alike and have called their devices alike. Messages are drawn from what is nearly right: any count around 8, offsets
 // around the ends of regions, posted and not, bytes too many or too few. And what only the short way can get wrong.
 
+import { closeFd, fdCount, memfdCreate } from "@emudev/linux";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { refusal } from "../src/index.ts";
@@ -30,6 +31,7 @@ interface Drawn {
   /** Of data behind the head, more or less than should be. */
   surplus: number;
   bytes: Uint8Array;
+  fd: boolean;
 }
 
 const offsets = fc.oneof(
@@ -44,6 +46,7 @@ const drawn: fc.Arbitrary<Drawn> = fc.record({
   count: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 9 }) }, fc.constantFrom(16, 0x8000_0000)),
   surplus: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: -3, max: 5 })),
   bytes: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  fd: fc.integer({ min: 0, max: 15 }).map((n) => n === 0),
 });
 
 function messageOf(id: number, { command, flags, region, offset, count, surplus, bytes }: Drawn): Uint8Array {
@@ -67,52 +70,72 @@ class MoodyDevice extends TestDevice {
   }
 }
 
+/** How messages come: in one piece, each by itself but all at once, or each when the one before is answered. */
+const WAYS = ["glued", "behind each other", "one by one"] as const;
+
 /** All bytes that come back for `messages`, and the calls of the device. */
 async function play(
   shortcut: boolean,
-  messages: readonly Uint8Array[],
+  all: readonly Drawn[],
   xfer: number,
-  glued: boolean,
+  way: (typeof WAYS)[number],
 ): Promise<unknown> {
   const moody = new MoodyDevice();
   const server = serve({ shortcut, log: new LogBook() }, moody);
   const peer = new RawPeer(server.sockAddr);
   await peer.greet(GREETING(xfer));
+  const memory = memfdCreate("memory", 4096);
   const replies: number[][] = [];
-  const last = message(0xffff, GET_INFO, INFO);
-  if (glued) await peer.send(concat(...messages, last));
-  else for (const each of messages) await peer.send(each);
-  if (!glued) await peer.send(last);
-  for (;;) {
+  const receive = async (): Promise<number> => {
     const reply = await peer.receive();
     if (reply === null) throw new Error("the connection ended");
-    replies.push([
-      ...fields(reply.header.id, reply.header.command, reply.header.flags, reply.header.error),
-      ...reply.body,
-    ]);
-    if (reply.header.id === 0xffff) break;
-  }
-  peer.close();
-  await until(() => server.client === null, "the end");
-  const { messages: seen, refused } = server.stats;
-  return {
-    replies,
-    calls: moody.take().filter((call) => /^(read|write|post)/.test(call)),
-    bar0: [...moody.bar0.subarray(0, 0x1100)],
-    seen,
-    refused,
+    const { id, command, flags, error } = reply.header;
+    replies.push([id, command, flags, error, ...reply.body]);
+    return id;
   };
+  const last = message(0xffff, GET_INFO, INFO);
+  const messages = all.map((each, id) => messageOf(id, each));
+  if (way === "glued") await peer.send(concat(...messages, last));
+  for (const [id, each] of all.entries()) {
+    if (way === "glued") break;
+    await peer.send(messages[id] as Uint8Array, each.fd ? [memory] : undefined);
+    if (way === "one by one" && (each.flags & NO_REPLY) === 0) await receive();
+  }
+  if (way !== "glued") await peer.send(last);
+  while ((await receive()) !== 0xffff);
+  peer.close();
+  closeFd(memory);
+  await until(() => server.client === null, "the end");
+  const calls = moody.take().filter((call) => /^(read|write|post)/.test(call));
+  const { messages: seen, refused } = server.stats;
+  return { replies, calls, bar0: [...moody.bar0.subarray(0, 0x1100)], seen, refused };
 }
 
 test("both ways answer alike, and call the device alike", async () => {
   const messages = fc.array(drawn, { minLength: 1, maxLength: 40 });
   await fc.assert(
-    fc.asyncProperty(messages, fc.constantFrom(1, 2, 4, 8, 4096), fc.boolean(), async (all, xfer, glued) => {
-      const bytes = all.map((each, id) => messageOf(id, each));
-      expect(await play(true, bytes, xfer, glued)).toEqual(await play(false, bytes, xfer, glued));
+    fc.asyncProperty(messages, fc.constantFrom(1, 2, 4, 8, 4096), fc.constantFrom(...WAYS), async (all, xfer, way) => {
+      expect(await play(true, all, xfer, way)).toEqual(await play(false, all, xfer, way));
     }),
     { numRuns: 40 },
   );
+});
+
+test("an fd that comes with an access is refused and closed, though the accesses before it were answered at a peek", async () => {
+  const peer = new RawPeer(serve().sockAddr);
+  await peer.greet();
+  const memory = memfdCreate("memory", 4096);
+  const before = fdCount();
+  for (let i = 0; i < 3; i++) {
+    expect(await peer.errno(READ, read(0, 0, 4))).toBe(0);
+    expect(await peer.errno(READ, read(0, 0, 4), { fds: [memory] })).toBe(22);
+    expect(await peer.errno(WRITE, write(0, 0, Uint8Array.of(1, 2, 3, 4)))).toBe(0);
+    expect(await peer.errno(WRITE, write(0, 0, Uint8Array.of(1, 2, 3, 4)), { fds: [memory] })).toBe(22);
+  }
+  expect(fdCount()).toBe(before);
+  expect(device.calls.filter((call) => /^(read|write)/.test(call))).toHaveLength(6);
+  peer.close();
+  closeFd(memory);
 });
 
 test("reads of registers take the short way, one buffer for all of them", async () => {

@@ -4,16 +4,15 @@
 // is a whole register access, and no more than the shortest message that may carry fds. Nothing that a peer sends can
 // make it hold more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
 
-import { closeFd, fileStat, SocketMessenger, type Watcher, watch } from "@emudev/linux";
+import { closeFd, SocketMessenger, type Watcher, watch } from "@emudev/linux";
 import { protocolError } from "../errors.ts";
 import { ERRNO, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
-import { DECLINED, type Fault, type Message, type Shortcut, TAKEN } from "./message.ts";
+import { FdIntake } from "./fd-intake.ts";
+import { DECLINED, type Fault, type Message, type Shortcut } from "./message.ts";
 import { SendQueue } from "./send-queue.ts";
 
 export type { Message } from "./message.ts";
-
-type FdFault = "fds" | "socket" | null;
 
 export interface ConnectionOptions {
   /** A longer message is a fault "oversize", and the connection is closed after its delivery. */
@@ -67,15 +66,13 @@ export class Connection {
   #have = 0;
   #need = header.SIZE;
   #header: header.Header | null = null;
-  #fds: number[] = [];
-  #fdFault: FdFault = null;
-  /** What came with the last read alone. */
-  #lastFds: number[] = [];
-  #lastFault: FdFault = null;
+  #fds = new FdIntake();
   /** The last read took less than it asked for: there is nothing more, or a readiness event will tell. */
   #short = false;
   #polled = false;
   #shortcut: Shortcut | null = null;
+  /** The last message was a request that a shortcut has answered: its sender may be waiting for that alone. */
+  #peeks = false;
   #drained: (() => void)[] = [];
 
   /** Takes over `fd`. */
@@ -183,10 +180,7 @@ export class Connection {
     this.#open = false;
     this.#watcher.close();
     closeFd(this.fd);
-    for (const fd of this.#fds) closeFd(fd);
-    for (const fd of this.#lastFds) closeFd(fd);
-    this.#fds = [];
-    this.#lastFds = [];
+    this.#fds.closeAll();
     this.#queue.clear();
     this.#wakeDrained();
     if (!this.#pumping) this.#giveBuffer();
@@ -203,6 +197,10 @@ export class Connection {
     for (;;) {
       while (this.#have < this.#need) {
         if (this.#short && !toTheEnd) return false;
+        if (this.#peeks && this.#have === 0 && this.#shortcut !== null) {
+          const outcome = this.#peek(this.#shortcut);
+          if (outcome !== "declined") return outcome === "taken";
+        }
         const got = this.#read();
         if (got <= 0) return false;
         this.#have += got;
@@ -226,16 +224,37 @@ export class Connection {
 
   /** Exactly one message lies there, and nothing that came with it is to be looked after. */
   #takesShortcut(shortcut: Shortcut): boolean {
-    const size = this.#have;
-    if (this.#rxView.getUint32(header.SIZE_AT, true) !== size) return false;
-    if (this.#fds.length + this.#lastFds.length > 0 || this.#fdFault !== null || this.#lastFault !== null) return false;
-    const reply = shortcut(this.#rxView, size, shortTxView);
-    if (reply === DECLINED) return false;
+    if (!this.#fds.empty || !this.#goesShort(shortcut, this.#have)) return false;
     this.#header = null;
     this.#have = 0;
     this.#need = header.SIZE;
-    if (reply !== TAKEN && this.#open) this.#transmit(shortTx, reply);
     return true;
+  }
+
+  #goesShort(shortcut: Shortcut, size: number): boolean {
+    if (size < header.SIZE || this.#rxView.getUint32(header.SIZE_AT, true) !== size) return false;
+    const reply = shortcut(this.#rxView, size, shortTxView);
+    this.#peeks = reply > 0;
+    if (reply > 0 && this.#open) this.#transmit(shortTx, reply);
+    return reply !== DECLINED;
+  }
+
+  /** Answers what lies in the socket before it takes it out, for a peer that waits for each answer: see `peek`. */
+  #peek(shortcut: Shortcut): "taken" | "nothing" | "declined" {
+    try {
+      const got = this.#messenger.peek(this.#rx, 0, FIRST_READ);
+      this.#short = got < FIRST_READ;
+      if (got < 0) return "nothing";
+      if (this.#messenger.truncated || !this.#goesShort(shortcut, got)) {
+        this.#peeks = false;
+        return "declined";
+      }
+      if (this.#open) this.#messenger.skip(this.#rx, 0, got);
+    } catch (error) {
+      this.close(error as Error);
+      return "nothing";
+    }
+    return "taken";
   }
 
   #read(): number {
@@ -248,34 +267,9 @@ export class Connection {
       return 0;
     }
     this.#short = got < most;
-    if (got > 0) this.#collectFds();
+    if (got > 0) this.#fds.collect(this.#messenger, this.#options.maxFds, this.#options.takesSockets === true);
     if (got === 0) this.close(this.#have === 0 ? null : new Error("the peer left in the middle of a message"));
     return got;
-  }
-
-  #collectFds(): void {
-    this.#takeLast();
-    this.#lastFault = this.#messenger.truncated ? "fds" : null;
-    for (const fd of this.#messenger.fds) {
-      if (this.#options.takesSockets !== true && mayBeSocket(fd)) {
-        closeFd(fd);
-        this.#lastFault ??= "socket";
-      } else if (this.#fds.length + this.#lastFds.length < this.#options.maxFds) {
-        this.#lastFds.push(fd);
-      } else {
-        closeFd(fd);
-        this.#lastFault = "fds";
-      }
-    }
-  }
-
-  /** What came with the last read is the current message's. */
-  #takeLast(): void {
-    if (this.#lastFault !== null && this.#fdFault !== "fds") this.#fdFault = this.#lastFault;
-    this.#lastFault = null;
-    if (this.#lastFds.length === 0) return;
-    this.#fds.push(...this.#lastFds);
-    this.#lastFds = [];
   }
 
   #faultOf(head: header.Header): Fault | null {
@@ -288,20 +282,19 @@ export class Connection {
     // A header that cannot be believed is a message of its own.
     const end = fault === null ? head.size : header.SIZE;
     const rest = this.#have - end;
-    if (rest === 0) this.#takeLast();
+    if (rest === 0) this.#fds.takeLast();
+    const { fds, fault: fdFault } = this.#fds.take();
     const message: Message = {
       header: head,
       view: this.#rxView,
       at: header.SIZE,
       length: end - header.SIZE,
-      fds: this.#fds,
-      fault: fault ?? this.#fdFault,
+      fds,
+      fault: fault ?? fdFault,
     };
     this.#header = null;
     this.#have = 0;
     this.#need = header.SIZE;
-    this.#fds = [];
-    this.#fdFault = null;
     this.#options.onMessage(message);
     // The start of the next message.
     if (rest > 0) this.#rx.copyWithin(0, end, end + rest);
@@ -366,15 +359,6 @@ export class Connection {
   #giveBuffer(): void {
     if (this.#rx.length === FIRST_BUFFER_SIZE && spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(this.#rx);
     this.#rx = NO_BUFFER;
-  }
-}
-
-/** What cannot be asked, on a file system that its server has left for instance, is of no use to us either. */
-function mayBeSocket(fd: number): boolean {
-  try {
-    return fileStat(fd).type === "socket";
-  } catch {
-    return true;
   }
 }
 
