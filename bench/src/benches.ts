@@ -5,6 +5,7 @@ import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
 import { ringBenches } from "./micro/ring.ts";
+import { pairBench } from "./pair/bench.ts";
 import { pathBench } from "./path.ts";
 import { peersBench } from "./peers/bench.ts";
 import { ringsBench } from "./rings/bench.ts";
@@ -26,6 +27,7 @@ export const benches: readonly BenchEntry[] = [
   ...mempoolBenches,
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+  { name: "pair", run: (_arena, effort) => pairBench("pair", effort === QUICK) },
   { name: "transport", run: (_arena, effort) => transportBench("transport", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
   { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },

@@ -71,9 +71,10 @@ export function pairs(size: number, cpus: readonly [number, number], folder: str
 }
 
 /** DPDK's testpmd with both its lcores on one CPU. */
-export function dpdkArgs(cpu: number, vdev: string, app: readonly string[]): Side {
+export function dpdkArgs(cpu: number, vdev: string | readonly string[], app: readonly string[]): Side {
+  const vdevs = [vdev].flat().map((device) => `--vdev=${device}`);
   const memory = ["--single-file-segments", "--in-memory", "-m", "256"];
-  const eal = ["--lcores", `0@${cpu},1@${cpu}`, "--no-pci", "--no-telemetry", ...memory, `--vdev=${vdev}`];
+  const eal = ["--lcores", `0@${cpu},1@${cpu}`, "--no-pci", "--no-telemetry", ...memory, ...vdevs];
   // DPDK's printf would keep its answers in a buffer.
   return { command: "stdbuf", args: ["-oL", DPDK, ...eal, "--", ...app] };
 }
