@@ -1,5 +1,5 @@
 // A testpmd under measurement, DPDK's or ours: both speak the same console, so one class drives both. Lines go to its standard
-// input; statistics are read off `show port stats`. Used by pairs.ts.
+// input; statistics are read off `show port stats`. Used by all benches of whole programs.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 
 const PROMPT = "testpmd> ";
@@ -16,18 +16,26 @@ export interface Reading {
 export class Testpmd {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #command: string;
+  /** What matched `aside`, in the order it came; it is no part of any answer. */
+  readonly taken: RegExpMatchArray[] = [];
   #text = "";
   #errors = "";
   #changed = (): void => {};
   readonly #closed: Promise<void>;
   #over = false;
 
-  constructor(command: string, args: readonly string[]) {
+  /** @param aside lines that others print on its standard output, a global pattern */
+  constructor(command: string, args: readonly string[], aside?: RegExp) {
     this.#command = [command, ...args].join(" ");
     this.#child = spawn(command, args);
     this.#child.stdin.on("error", () => {});
     this.#child.stdout.on("data", (chunk) => {
       this.#text += chunk;
+      if (aside !== undefined)
+        this.#text = this.#text.replace(aside, (...match) => {
+          this.taken.push(match.slice(0, -2) as RegExpMatchArray);
+          return "";
+        });
       this.#changed();
     });
     this.#child.stderr.on("data", (chunk) => {

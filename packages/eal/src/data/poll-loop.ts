@@ -41,7 +41,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
   const wakeWord = (off + LCORE_WAKE) >>> 2;
   const counters = new LoopCounters(env);
   let idleTurns = 0; // empty turns since the last packet or wake-up
-  let idleSince = 0;
+  const clock = new IdleClock(env);
   let napUs = NAP_FIRST_US;
   let seen = 0; // the wake word as it was before the turn that may be the last before a nap
   let ready = false; // `seen` was loaded before that turn
@@ -53,7 +53,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
       const moved = turn();
       qsbr.quiescent(index);
       counters.count(moved);
-      if (counters.timed) counters.time(moved, env.nowUs());
+      if (counters.timed) counters.time(moved);
       if (moved !== 0) {
         idleTurns = 0;
         napUs = NAP_FIRST_US;
@@ -61,9 +61,8 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
         continue;
       }
       if ((idleTurns++ & (CLOCK_EVERY - 1)) !== 0 && !ready) continue;
-      const now = env.nowUs();
-      if (idleTurns === 1) idleSince = now;
-      if (now - idleSince < IDLE_US) continue;
+      if (idleTurns === 1) clock.begin();
+      if (clock.idleUs() < IDLE_US) continue;
       if (!ready) {
         // One more turn after this load: an event before it is found by polling, one after it makes the wait return at once.
         seen = Atomics.load(i32, wakeWord);
@@ -72,9 +71,9 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
       }
       const mode = u32[modeWord]!;
       const longest = mode === POLL_BUSY ? 0 : mode === POLL_INTERRUPT && announced() ? NAP_INTERRUPT_US : napUs;
-      const wanted = Math.min(longest, env.deadlineUs - now);
+      const wanted = Math.min(longest, clock.leftUs());
       if (wanted < NAP_LEAST_US) continue;
-      if (nap(env, wakeWord, seen, wanted, now, counters)) {
+      if (nap(env, wakeWord, seen, wanted, counters)) {
         napUs = Math.min(napUs * 2, NAP_LAST_US);
         seen = Atomics.load(i32, wakeWord);
       } else {
@@ -91,82 +90,111 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
 }
 
 /** Sleeps; true when the time ran out, false when the lcore was woken. */
-function nap(env: LcoreEnv, word: number, seen: number, us: number, now: number, counters: LoopCounters): boolean {
+function nap(env: LcoreEnv, word: number, seen: number, us: number, counters: LoopCounters): boolean {
   const { arena, qsbr, index, off } = env;
   const napping = (off + LCORE_NAPPING) >>> 2;
+  const from = env.nowUs();
   qsbr.offline(index);
   Atomics.store(arena.i32, napping, 1);
   const outcome = Atomics.wait(arena.i32, word, seen, us / 1000);
   Atomics.store(arena.i32, napping, 0);
   qsbr.online(index);
-  const awake = env.nowUs();
-  counters.napped(awake - now, awake);
+  counters.napped(env.nowUs() - from);
   return outcome === "timed-out";
 }
 
-/** The loop's counters, kept in fields and written to the arena now and then. */
+const WHOLE_MAX = 2 ** 30;
+
+/**
+ * How long the loop has been idle. Times lie in an array, and results are whole: an idle turn that made a fresh object of a
+ * fraction would have garbage collected a few times a second.
+ */
+class IdleClock {
+  readonly #env: LcoreEnv;
+  readonly #times = new Float64Array(2); // begun, last looked at
+
+  constructor(env: LcoreEnv) {
+    this.#env = env;
+  }
+
+  begin(): void {
+    this.#times[0] = this.#env.nowUs();
+  }
+
+  /** Microseconds since begin(). */
+  idleUs(): number {
+    const now = this.#env.nowUs();
+    this.#times[1] = now;
+    return Math.min(now - this.#times[0]!, WHOLE_MAX) | 0;
+  }
+
+  /** Microseconds from the last look to the lcore's deadline. */
+  leftUs(): number {
+    return Math.min(this.#env.deadlineUs - this.#times[1]!, WHOLE_MAX) | 0;
+  }
+}
+
+// Where the loop's counters are in their array. A field that holds a fraction would be a fresh object after each turn.
+const LOOPS = 0;
+const BUSY = 1;
+const NAPS = 2;
+const NAP_US = 3;
+const TIMED_NS = 4;
+const BUSY_NS = 5;
+const LAST_US = 6; // end of the last timed turn or nap; 0 = none
+const WORDS = [LCORE_LOOPS, LCORE_BUSY_LOOPS, LCORE_NAPS, LCORE_NAP_US, LCORE_TIMED_NS, LCORE_BUSY_NS] as const;
+
+/** The loop's counters, kept in an array and written to the arena now and then. */
 class LoopCounters {
+  readonly #env: LcoreEnv;
   readonly #u32: Uint32Array;
   readonly #base: number;
-  #loops: number;
-  #busy: number;
-  #naps: number;
-  #napUs: number;
-  #timedNs: number;
-  #busyNs: number;
-  #last = 0; // end of the last timed turn or nap
+  readonly #values = new Float64Array(LAST_US + 1);
   #pending = 0;
   /** Whether turns are timed at the moment. */
   timed = false;
 
-  constructor({ arena, off }: LcoreEnv) {
+  constructor(env: LcoreEnv) {
+    const { arena, off } = env;
+    this.#env = env;
     this.#u32 = arena.u32;
     this.#base = off >>> 2;
-    this.#timedNs = arena.counter(off + LCORE_TIMED_NS);
-    this.#busyNs = arena.counter(off + LCORE_BUSY_NS);
-    this.#loops = arena.counter(off + LCORE_LOOPS);
-    this.#busy = arena.counter(off + LCORE_BUSY_LOOPS);
-    this.#naps = arena.counter(off + LCORE_NAPS);
-    this.#napUs = arena.counter(off + LCORE_NAP_US);
+    for (let i = 0; i < WORDS.length; i++) this.#values[i] = arena.counter(off + WORDS[i]!);
     this.flush();
   }
 
   count(moved: number): void {
-    this.#loops++;
-    if (moved !== 0) this.#busy++;
+    this.#values[LOOPS]!++;
+    if (moved !== 0) this.#values[BUSY]!++;
     if ((++this.#pending & (FLUSH_EVERY - 1)) === 0) this.flush();
   }
 
   /** A turn has ended. */
-  time(moved: number, nowUs: number): void {
-    const ns = this.#last === 0 ? 0 : (nowUs - this.#last) * 1000;
-    this.#last = nowUs;
-    this.#timedNs += ns;
-    if (moved !== 0) this.#busyNs += ns;
+  time(moved: number): void {
+    const values = this.#values;
+    const now = this.#env.nowUs();
+    const ns = values[LAST_US] === 0 ? 0 : (now - values[LAST_US]!) * 1000;
+    values[LAST_US] = now;
+    values[TIMED_NS]! += ns;
+    if (moved !== 0) values[BUSY_NS]! += ns;
   }
 
-  napped(us: number, nowUs: number): void {
-    this.#naps++;
-    this.#napUs += us;
-    if (this.timed) this.time(0, nowUs);
+  napped(us: number): void {
+    this.#values[NAPS]!++;
+    this.#values[NAP_US]! += us;
+    if (this.timed) this.time(0);
     this.flush();
   }
 
   flush(): void {
     const timed = this.#u32[this.#base + (LCORE_RECORD >>> 2)] !== 0;
-    if (!timed) this.#last = 0;
+    if (!timed) this.#values[LAST_US] = 0;
     this.timed = timed;
-    this.#store(LCORE_TIMED_NS, Math.floor(this.#timedNs));
-    this.#store(LCORE_BUSY_NS, Math.floor(this.#busyNs));
-    this.#store(LCORE_LOOPS, this.#loops);
-    this.#store(LCORE_BUSY_LOOPS, this.#busy);
-    this.#store(LCORE_NAPS, this.#naps);
-    this.#store(LCORE_NAP_US, Math.floor(this.#napUs));
-  }
-
-  #store(at: number, value: number): void {
-    const index = this.#base + (at >>> 2);
-    this.#u32[index] = value >>> 0;
-    this.#u32[index + 1] = Math.floor(value / 0x100000000);
+    for (let i = 0; i < WORDS.length; i++) {
+      const value = Math.floor(this.#values[i]!);
+      const at = this.#base + (WORDS[i]! >>> 2);
+      this.#u32[at] = value >>> 0;
+      this.#u32[at + 1] = Math.floor(value / 0x100000000);
+    }
   }
 }
