@@ -36,6 +36,9 @@ const HEADER_NAMES = new Map<number, string>(
 );
 for (let bar = 0; bar <= 5; bar++) HEADER_NAMES.set(pci.HEADER.BAR0 + 4 * bar, `BAR${bar}`);
 
+/** Names of the configuration header's registers. */
+export const headerNames = (): string[] => [...HEADER_NAMES.values()];
+
 export function knownDevice(vendorId: number, deviceId: number): KnownDevice | null {
   return vendorId === 0x8086 && AVF_IDS.has(deviceId) ? AVF : null;
 }

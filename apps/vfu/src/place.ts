@@ -5,6 +5,7 @@ import { REGION_FLAG, type VfioUserClient } from "@emudev/vfio-user";
 import { findByName, type KnownDevice, nameAt, type Place } from "./devices.ts";
 import { usage, VfuError } from "./errors.ts";
 import { hex, parseNumber, regionName } from "./names.ts";
+import { explained } from "./refused.ts";
 
 export type Width = 1 | 2 | 4 | 8;
 export type NamedPlace = Place & { name: string | null };
@@ -54,8 +55,12 @@ export async function withAccess<T>(
 
 function messages(client: VfioUserClient, region: number, offset: number): Access {
   return {
-    read: (count) => client.regionRead(region, offset, count),
-    write: (data, posted) => client.regionWrite(region, offset, data, { posted }),
+    read: (count) =>
+      explained(client, { region, offset, count, verb: "read" }, () => client.regionRead(region, offset, count)),
+    write: (data, posted) =>
+      explained(client, { region, offset, count: data.length, verb: "write" }, () =>
+        client.regionWrite(region, offset, data, { posted }),
+      ),
     close: () => {},
   };
 }

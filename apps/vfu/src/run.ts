@@ -2,6 +2,7 @@
 // its work, and every way to fail becomes one line on standard error and an exit status (errors.ts). Called by main.ts.
 import yargs from "yargs";
 import type { Command, CommonOptions, Context } from "./command.ts";
+import { complaint } from "./complaint.ts";
 import { reason, STATUS, usage, VfuError } from "./errors.ts";
 import { StandardOutput } from "./output.ts";
 
@@ -16,13 +17,23 @@ export async function run(argv: readonly string[], commands: readonly Command[])
   const out = new StandardOutput(process.stdout, () => ending.abort());
   const context: Context = { out, signal: ending.signal, warn: (text) => process.stderr.write(`vfu: ${text}\n`) };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
+  process.exitCode = await perform(argv, commands, context);
+}
+
+/** The same in surroundings of the caller's. @returns the exit status */
+export async function perform(
+  argv: readonly string[],
+  commands: readonly Command[],
+  context: Context,
+): Promise<number> {
   try {
     const chosen = await parse(argv, commands);
-    if (typeof chosen === "string") out.line(chosen);
-    else process.exitCode = await chosen.command.run(chosen.options, context);
+    if (typeof chosen !== "string") return await chosen.command.run(chosen.options, context);
+    context.out.line(chosen);
+    return 0;
   } catch (error) {
     context.warn(error instanceof VfuError ? error.message : oneLine(error));
-    process.exitCode = error instanceof VfuError ? STATUS[error.code] : 1;
+    return error instanceof VfuError ? STATUS[error.code] : 1;
   }
 }
 
@@ -42,7 +53,7 @@ async function parse(
     .epilogue(FOOT)
     .wrap(110)
     .fail((message, error) => {
-      throw error ?? usage(message.split("\n").join("; "));
+      throw error ?? usage(complaint(message, argv, commands));
     })
     .exitProcess(false);
   for (const command of commands) {
@@ -61,9 +72,16 @@ async function parse(
   });
   if (text !== "") return text;
   const { timeout } = args as unknown as CommonOptions;
-  if (!(timeout >= 1 && timeout <= 86_400_000)) throw usage("--timeout: expected milliseconds, 1 or more");
+  if (!(timeout >= 1 && timeout <= 86_400_000))
+    throw usage(`--timeout ${written(argv, "timeout")}: expected milliseconds, 1 or more`);
   if (chosen === null) throw usage("which command? vfu --help lists them");
   return chosen;
+}
+
+/** An option as it was written: yargs makes NaN of what is no number. */
+function written(argv: readonly string[], name: string): string {
+  const at = argv.findIndex((word) => word === `--${name}` || word.startsWith(`--${name}=`));
+  return argv[at]?.split("=", 2)[1] ?? argv[at + 1] ?? "";
 }
 
 /** What nobody foresaw, without its stack: VFU_DEBUG=1 in the environment shows that. */

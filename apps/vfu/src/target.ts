@@ -106,7 +106,8 @@ export function whyNot(socket: string, timeoutMs: number, error: unknown): VfuEr
   if (errno === ERRNO.ECONNREFUSED)
     return fail("NOBODY", "nobody listens on this socket; its server has ended, start it again");
   if (errno === ERRNO.EACCES) return fail("NOBODY", "not permitted to connect; try as the user who started the server");
-  return fail("NOBODY", reason(error));
+  if (socket === "") return new VfuError("USAGE", "the socket's path is empty");
+  return new VfuError("NOBODY", reason(error), { cause: error }); // names the path itself
 }
 
 function whoHas(socket: string): string {

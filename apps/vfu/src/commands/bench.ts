@@ -7,6 +7,7 @@ import { usage } from "../errors.ts";
 import { Histogram } from "../histogram.ts";
 import { hex, parseRegion, regionName } from "../names.ts";
 import { isWidth, placeOf } from "../place.ts";
+import { explained } from "../refused.ts";
 import { recognise, withTarget } from "../target.ts";
 
 const MAP_BYTES = 1 << 20;
@@ -35,6 +36,7 @@ export const bench = command({
       const place = placeOf(known, region, args.offset, width);
       const where = `${place.name ?? `${regionName(region)}+${hex(place.offset)}`} ${place.width}`;
       const read = (): Promise<unknown> => client.regionRead(region, place.offset, place.width);
+      await explained(client, { region, offset: place.offset, count: place.width, verb: "read" }, read);
       lines.push(await timed(`read ${where}`, seconds, context.signal, read));
       if (args.write !== undefined) {
         const data = bytesOf(args.write, place.width);

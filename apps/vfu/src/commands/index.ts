@@ -9,6 +9,7 @@ import { lspci } from "./lspci.ts";
 import { read } from "./read.ts";
 import { regions } from "./regions.ts";
 import { reset } from "./reset.ts";
+import { shell } from "./shell.ts";
 import { trace } from "./trace.ts";
 import { watch } from "./watch.ts";
 import { write } from "./write.ts";
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   write,
   reset,
   watch,
+  shell,
   trace,
   conformance,
   bench,

@@ -1,7 +1,7 @@
 // `vfu trace`: a proxy that shows every message between a client and a server, decoded; or, with --read, what one showed before.
 import { command } from "../command.ts";
 import { usage } from "../errors.ts";
-import { filterOf } from "../trace/filter.ts";
+import { filterOf, unknownNames } from "../trace/filter.ts";
 import { traceFile, traceSocket } from "../trace/run.ts";
 import type { Format } from "../trace/sink.ts";
 
@@ -35,6 +35,8 @@ export const trace = command({
     if (printed === "pcapng" && process.stdout.isTTY) throw usage("pcapng is for a pipe or a file: use --write FILE");
     const colour = printed === "text" && process.stdout.isTTY === true && !process.env.NO_COLOR;
     const options = { format: printed, write, filter: filterOf(only), colour, hex };
+    for (const name of unknownNames(only))
+      context.warn(`--only ${name}: no command, region or known register has that name`);
     if (read !== undefined) {
       if (listen !== undefined) throw usage("--read takes no sockets");
       if (read === write) throw usage("--read and --write name the same file");

@@ -1,15 +1,11 @@
 // `vfu watch`: a register or a range, printed whenever it has changed; or, with --irqs, interrupts as the device raises them,
 // on eventfds that are bound to every vector. Ends by SIGINT, or after --seconds.
-import { closeFd, eventfd, eventfdRead, watch as watchFd } from "@emudev/linux";
-import { IRQ_FLAG, type VfioUserClient } from "@emudev/vfio-user";
 import { type Context, command, withSocket } from "../command.ts";
 import { usage, VfuError } from "../errors.ts";
-import { hex, irqName, parseNumber, parseRegion, regionName, valueText } from "../names.ts";
+import { bindAll } from "../interrupts.ts";
+import { hex, parseNumber, parseRegion, regionName, valueText } from "../names.ts";
 import { accessOf, isWidth, placeOf, type Width, withAccess } from "../place.ts";
 import { recognise, withTarget } from "../target.ts";
-
-/** Vectors of one index that are bound at most; a process has only so many fds. */
-const VECTORS_MAX = 256;
 
 export const watch = command({
   command: "watch <socket> [region] [offset]",
@@ -43,7 +39,9 @@ export const watch = command({
         }),
       );
       if (args.irqs) {
-        const release = await bindAll(client, context, args.json);
+        const release = await bindAll(client, context, (irq, vector, times) =>
+          print(context, args.json, { irq, vector, times }),
+        );
         await Promise.race([until.promise, gone]);
         await release();
       } else {
@@ -52,7 +50,7 @@ export const watch = command({
         await withAccess(accessOf(client, args.mmap), region, place.offset, bytes, async (access) => {
           const name = place.name ?? `${regionName(region)}+${hex(place.offset)}`;
           let last = "";
-          while (!until.over() && client.open) {
+          while ((last === "" || !until.over()) && client.open) {
             const value = valueText(await access.read(bytes), bytes);
             if (value !== last) print(context, args.json, { name, value });
             last = value;
@@ -74,39 +72,6 @@ function print({ out }: Context, json: boolean, what: Record<string, string | nu
   const time = new Date().toISOString();
   if (json) out.json({ time, ...what });
   else out.line(`${time}  ${Object.values(what).join("  ")}`);
-}
-
-/** An eventfd for every vector that takes one. @returns what unbinds them */
-async function bindAll(client: VfioUserClient, context: Context, json: boolean): Promise<() => Promise<void>> {
-  const fds: number[] = [];
-  const watchers: { close(): void }[] = [];
-  const bound: number[] = [];
-  const { numIrqs } = await client.getInfo();
-  for (let index = 0; index < numIrqs; index++) {
-    const { count, flags } = await client.getIrqInfo(index);
-    if (count === 0 || (flags & IRQ_FLAG.EVENTFD) === 0) continue;
-    if (count > VECTORS_MAX)
-      context.warn(`${irqName(index)}: of ${count} vectors the first ${VECTORS_MAX} are watched`);
-    const own = Array.from({ length: Math.min(count, VECTORS_MAX) }, () => eventfd());
-    fds.push(...own);
-    for (const [vector, fd] of own.entries()) {
-      watchers.push(
-        watchFd(fd, { readable: true }, () => {
-          const times = eventfdRead(fd);
-          if (times > 0) print(context, json, { irq: irqName(index), vector, times });
-        }),
-      );
-    }
-    await client.setIrqs(index, 0, own);
-    bound.push(index);
-  }
-  if (bound.length === 0) context.warn("the device has no interrupts that could be watched");
-  else context.warn(`watching ${bound.map(irqName).join(", ")}: ${fds.length} vectors`);
-  return async () => {
-    for (const watcher of watchers) watcher.close();
-    if (client.open) for (const index of bound) await client.disableIrqs(index).catch(() => {});
-    for (const fd of fds) closeFd(fd);
-  };
 }
 
 function endOf(signal: AbortSignal, seconds: number) {

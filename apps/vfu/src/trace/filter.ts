@@ -2,6 +2,9 @@
 // anything; "errors", "malformed", "posted", "fds"; behind ! what is not to be shown. A message is shown that one of the names fits,
 // or any when there are only names behind !.
 
+import { REGISTERS } from "@emudev/avf";
+import { COMMAND } from "@emudev/vfio-user";
+import { headerNames } from "../devices.ts";
 import { usage } from "../errors.ts";
 import { regionName } from "../names.ts";
 import type { Entry } from "./entry.ts";
@@ -24,13 +27,32 @@ export function filterOf(text: string | undefined): Filter {
   return (entry) => (shown.length === 0 || shown.some((fits) => fits(entry))) && !hidden.some((fits) => fits(entry));
 }
 
+/** Names that no message can have, as far as names are known: commands, regions, registers of the AVF and of config space. */
+export function unknownNames(text: string | undefined): string[] {
+  const names = (text ?? "").split(",").map((name) => name.trim().replace(/^!/, ""));
+  return names.filter((name) => {
+    if (name === "" || KINDS[name.toLowerCase()] !== undefined || name.includes(".")) return false;
+    const pattern = patternOf(name.replace(/\([\d,*?]*\)$/, ""));
+    return !knownNames().some((known) => pattern.test(known));
+  });
+}
+
+function knownNames(): string[] {
+  const regions = Array.from({ length: 9 }, (_, index) => regionName(index));
+  return [...Object.keys(COMMAND), ...regions, ...REGISTERS.map((register) => register.name), ...headerNames()];
+}
+
+function patternOf(name: string): RegExp {
+  return new RegExp(`^${name.replace(/[().]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`, "i");
+}
+
 function matcher(name: string): Filter {
-  if (!/^[\w*?()-]+$/.test(name)) {
+  if (!/^[\w*?().-]+$/.test(name)) {
     throw usage(`--only '${name}': expected a command, region or register, ${Object.keys(KINDS).join(", ")}`);
   }
   const kind = KINDS[name.toLowerCase()];
   if (kind !== undefined) return kind;
-  const pattern = new RegExp(`^${name.replace(/[()]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`, "i");
+  const pattern = patternOf(name);
   const fits = (value: unknown): boolean => typeof value === "string" && pattern.test(value);
   return (entry) => fits(entry.name) || placesOf(entry).some(fits);
 }

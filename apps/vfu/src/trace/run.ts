@@ -1,6 +1,6 @@
 // `vfu trace` at work: a proxy and what it tells, until a signal ends it; or a capture file, read to its end. Called by
 // commands/trace.ts.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { PcapError, readPcapng } from "@emudev/net";
 import { VfioUserError } from "@emudev/vfio-user";
 import type { Context } from "../command.ts";
@@ -39,6 +39,7 @@ export async function traceSocket(
   } catch (error) {
     throw error instanceof VfioUserError ? new VfuError("TARGET", error.message, { cause: error }) : error;
   }
+  if (!existsSync(server)) context.warn(`${server} is not there yet; until it is, clients are turned away`);
   context.warn(`clients connect to ${listen}; ^C ends the trace`);
   await aborted(context.signal);
   proxy.stop();
