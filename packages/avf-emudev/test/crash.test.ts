@@ -34,9 +34,9 @@ afterEach(() => {
 afterAll(endEal);
 
 /** A testpmd between the two devices; its prompt is awaited by whoever connects. */
-function server(devargs = ""): { child: ChildProcess; exit: Promise<number | null>; errors: () => string } {
+function server(): { child: ChildProcess; exit: Promise<number | null>; errors: () => string } {
   const vdevs = files.flatMap(({ socket, state }, id) => [
-    `--vdev=emu_iavf${id},path=${socket},id=${id},state=${state}${devargs}`,
+    `--vdev=emu_iavf${id},path=${socket},id=${id},state=${state}`,
     `--vdev=net_avfbe${id},id=${id},avf_emu_id=${id}`,
   ]);
   const lcores = `0@${cpus[0]},1@${cpus.at(-1)}`;
