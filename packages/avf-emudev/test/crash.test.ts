@@ -14,11 +14,7 @@ const SEED = Number(process.env.EMUDEV_SEED ?? 5);
 const TESTPMD = fileURLToPath(new URL("../../../apps/testpmd/dist/main.js", import.meta.url));
 const BURST = 32;
 const WINDOW = RX_SIZE / 2; // packets on their way: the receiver always has room
-const HOWS = (process.env.EMUDEV_CRASHES?.split(",") ?? ["SIGKILL", "SIGTERM"]) as (
-  | "quit"
-  | "SIGKILL"
-  | "SIGTERM"
-)[];
+const HOWS = (process.env.EMUDEV_CRASHES?.split(",") ?? ["SIGKILL", "SIGTERM"]) as ("quit" | "SIGKILL" | "SIGTERM")[];
 const cpus = getAffinity();
 const files = [0, 1].map(() => ({ socket: socketPath(), state: socketPath() }));
 const ends: (() => void)[] = [];
