@@ -140,7 +140,7 @@ function makeArena({ ownBytes, hugePages }: EalOptions, log: Logger): Arena {
   const kind = hugePages ? "auto" : "off";
   const arena = Arena.create(ownBytes === undefined ? { hugePages: kind } : { ownBytes, hugePages: kind });
   const pages = arena.pageBytes < 2 ** 20 ? `${arena.pageBytes >> 10} KiB` : `${arena.pageBytes >> 20} MiB`;
-  log.info(`${arena.ownBytes >> 20} MiB of memory in pages of ${pages}`);
+  log.debug(`${arena.ownBytes >> 20} MiB of memory in pages of ${pages}`);
   return arena;
 }
 
