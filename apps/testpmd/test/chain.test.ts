@@ -118,7 +118,6 @@ it("loses no packet by a server that ends in order or is killed, and doubles a b
   await Promise.all(ends.map(({ ready }) => ready));
   for (const end of ends) await end.ask("send");
 
-  const rounds = Number(process.env.EMUDEV_CHAIN_ROUNDS ?? 6);
   let kills = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const before = await forward(server);

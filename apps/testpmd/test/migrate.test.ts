@@ -1,13 +1,13 @@
 // Live migration driven by the driver's side: three testpmds, two of which emulate an AVF each. The third drives the first one,
 // under traffic, and goes on with the second, which takes over the state. Every packet is counted: none is lost, none comes
-// twice, in either direction.
+// twice, in either direction. Also to a server at the same path, once the old one has made way for it.
 import { mkdtempSync, rmSync } from "node:fs";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { MAIN, Program, TWO_LCORES } from "./program.ts";
 
 const folder = mkdtempSync("/tmp/emudev-migrate-");
 const programs: Program[] = [];
-const PROMPT = /testpmd> $/;
+const PROMPT = /testpmd> /; // events are printed behind it
 const EAL = ["--in-memory", "-m", "128", ...TWO_LCORES];
 const ROUNDS = 4;
 
@@ -70,6 +70,30 @@ describe("a device under traffic is migrated", () => {
     }
   });
 
+  it("to another server at its own path, when the old one has gone", async () => {
+    const old = await device("s", "rxonly");
+    const driver = await start([`net_iavf0,path=${folder}/s`], "txonly");
+    await old.ask("start", PROMPT);
+    await driver.ask("start", PROMPT);
+    await moves(old, "RX", 0);
+    const migrated = driver.ask(`port migrate 0 ${folder}/s`, /Port 0 has migrated to .* in \d+ ms/);
+    await old.expect(/Port 0: link state change event/); // the device stands still
+    const before = await packets(old, "RX");
+    old.child.stdin.end("quit\n");
+    expect((await old.exit).code, old.errors).toBe(0);
+    const fresh = await device("s", "rxonly");
+    await fresh.ask("start", PROMPT);
+    await migrated;
+    await driver.expect(PROMPT);
+    await moves(fresh, "RX", 0);
+    await driver.ask("stop", PROMPT);
+    const counted = async () => [before + (await packets(fresh, "RX")), await packets(driver, "TX")];
+    let [received, sent] = await counted();
+    for (let i = 0; i < 100 && received !== sent; i++) [received, sent] = await counted();
+    expect(received).toBe(sent);
+    expect(driver.output).not.toMatch(/error recover/);
+  });
+
   it("that cannot be is refused, and the old device goes on", async () => {
     const a = await device("a", "rxonly");
     const driver = await start([`net_iavf0,path=${folder}/a,`.slice(0, -1), "net_null0"], "txonly");
@@ -79,7 +103,7 @@ describe("a device under traffic is migrated", () => {
     await start([`emu_iavf0,path=${folder}/c,id=0,doorbell=fd`, "net_avfbe0,id=0,avf_emu_id=0"], "rxonly");
     for (const [path, why] of [
       ["none", /there is no|ENOENT/],
-      ["a", /EBUSY/], // the device itself
+      ["a wait 100", /EBUSY/], // the device itself, which does not go away
       ["c", /both devices must lend their doorbell pages/],
     ] as const) {
       const answer = await driver.ask(`port migrate 0 ${folder}/${path}`, PROMPT);

@@ -82,13 +82,15 @@ interface Back {
 /** Sends mbufs and waits for `count` packets. */
 async function exchange(mbufs: number[], count: number, queue = 0): Promise<Back[]> {
   let sent = 0;
+  let turn = 0;
   const back: Back[] = [];
   await until(`${count} packets`, () => {
     // Forwarding drops what finds no descriptor, so no more is under way than a receive ring holds.
     const room = Math.min(64, mbufs.length - sent, WINDOW - (sent - back.length));
     eal.arena.u32.set(mbufs.slice(sent, sent + room), pkts >>> 2);
     sent += port.tx[queue]!.burst(pkts, room);
-    const n = port.rx[0]!.burst(pkts, 64);
+    turn = (turn + 1) % port.rx.length; // the device spreads what it sends over all of them
+    const n = port.rx[turn]!.burst(pkts, 64);
     for (const mbuf of eal.arena.u32.slice(pkts >>> 2, (pkts >>> 2) + n)) {
       const { u16, u32 } = eal.arena;
       back.push({

@@ -11,6 +11,11 @@ export const PORT: Section = {
   commands: [
     { syntax: "port (start|stop|close|reset) <port>", help: "a port, or all", run: portLife },
     { syntax: "port migrate <portid> <text:path>", help: "go on with the device behind another socket", run: migrate },
+    {
+      syntax: "port migrate <portid> <text:path> wait <uint:ms>",
+      help: "the same; how long the server at the same path may take to make way for another",
+      run: migrate,
+    },
     { syntax: "port attach <devargs>", help: "add a virtual device", run: attach },
     { syntax: "port detach <portid>", help: "remove the device of a closed or stopped port", run: detach },
     {
@@ -29,7 +34,7 @@ export const PORT: Section = {
 async function migrate(pmd: Pmd, args: Args): Promise<void> {
   const dev = pmd.ports.get(args.portid as number);
   const start = performance.now();
-  await dev.migrate(args.path as string);
+  await dev.migrate(args.path as string, args.ms === undefined ? {} : { waitMs: args.ms as number });
   pmd.out(`Port ${dev.portId} has migrated to ${args.path} in ${(performance.now() - start).toFixed(0)} ms\n`);
 }
 

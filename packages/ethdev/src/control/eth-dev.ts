@@ -184,11 +184,12 @@ export class EthDev {
 
   /**
    * Goes on with another device, which takes over the state of the one behind the port. Queues and counters stay.
+   * @param waitMs how long one at the same path may take to make way for another
    * @throws EthDevError UNSUPPORTED where the driver cannot
    */
-  async migrate(path: string): Promise<void> {
+  async migrate(path: string, { waitMs = 30_000 }: { waitMs?: number } = {}): Promise<void> {
     if (this.#ops.migrate === undefined) throw this.#unsupported("migrate");
-    await this.#ops.migrate(path);
+    await this.#ops.migrate(path, waitMs);
   }
 
   infoGet(): EthDevInfo {

@@ -85,8 +85,9 @@ export interface EthDevOps {
   abandon?(): void;
   /** Back to the state after probe, ids kept. */
   reset?(): Done;
-  /** Goes on with another device that is reached by `path`, started or not; bursts return 0 meanwhile. */
-  migrate?(path: string): Done;
+  /** Goes on with another device that is reached by `path`, started or not; bursts return 0 meanwhile. With the path of the present
+   * one: when that makes way for it, which is waited for. */
+  migrate?(path: string, waitMs: number): Done;
   linkGet(): EthLink;
   /** For people: how the connection to the device stands, of a driver that has one. */
   connectionGet?(): string;

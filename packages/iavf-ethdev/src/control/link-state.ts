@@ -10,10 +10,13 @@ export class LinkState {
     return { up: running && this.#up, speedMbps: this.#mbps };
   }
 
-  /** The device's word, its speed in Mbps or as a bit. */
-  hear({ linkUp, linkSpeed }: PfEvent, inMbps: boolean): void {
+  /** The device's word, its speed in Mbps or as a bit. Returns whether the link has changed. */
+  hear({ linkUp, linkSpeed }: PfEvent, inMbps: boolean): boolean {
+    const mbps = inMbps ? linkSpeed : linkSpeedOfBit(linkSpeed);
+    const changed = linkUp !== this.#up || (linkUp && mbps !== this.#mbps);
     this.#up = linkUp;
-    this.#mbps = inMbps ? linkSpeed : linkSpeedOfBit(linkSpeed);
+    this.#mbps = mbps;
+    return changed;
   }
 
   /** Down until the device says otherwise. Returns whether it was up. */

@@ -1,6 +1,8 @@
 // The device's state from one server to another, by vfio-user's migration states: stop, stop-copy and its data here; resuming,
 // the data and running there. Its memory is ours and stays where it is. Called by session.ts.
 import type { VfioUserClient } from "@emudev/vfio-user";
+import { backoffMs } from "./backoff.ts";
+import type { Device } from "./device.ts";
 import { IavfError } from "./errors.ts";
 import type { Transport } from "./transport.ts";
 
@@ -8,23 +10,57 @@ const PIECE_BYTES = 65_536;
 const STATE_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * The device behind `from` stands still, its state goes to another one, and that goes on. When it cannot be, the old one does.
- * @returns the new connection; the old one is still open
+ * The device stands still, its state goes to another one, and that goes on. When it cannot be, the old one does, if it is still
+ * there. The old connection stays open.
+ * @param waitMs how long the old server may take to make way for another one at the same path, else 0
+ * @returns null, or the state when the old server went away and no other one has it
  * @throws IavfError DEVICE, VfioUserError
  */
-export async function moveDevice(from: Transport, connect: () => Promise<Transport>, name: string): Promise<Transport> {
+export async function moveDevice(
+  device: Device,
+  connect: () => Promise<Transport>,
+  waitMs: number,
+): Promise<readonly Uint8Array[] | null> {
+  const { name, transport: from } = device;
   let to: Transport | null = null;
+  let saved: readonly Uint8Array[] | null = null;
   try {
-    const state = await saveDevice(from.client, name);
-    to = await connect();
+    saved = await saveDevice(from.client, name);
+    to = await patiently(connect, () => from.client.open, waitMs);
     if (!from.doorbells.mapped || !to.doorbells.mapped)
       throw new IavfError("DEVICE", `${name}: both devices must lend their doorbell pages (doorbell=mem)`);
-    await loadDevice(to.client, state);
-    return to;
+    await loadDevice(to.client, saved);
   } catch (error) {
     to?.close();
-    await from.client.setDeviceState("running");
+    if (saved !== null && !from.client.open) return saved;
+    await from.client.setDeviceState("running").catch(() => {});
     throw error;
+  }
+  device.transport = to;
+  device.queue.rebind(to.bar0);
+  return null;
+}
+
+/** @throws IavfError TIMEOUT when `work` takes longer, which goes on */
+export async function within(work: Promise<void>, ms: number, message: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new IavfError("TIMEOUT", message)), ms);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** Tries again until the time is over, as long as there is somebody to wait for. */
+async function patiently<T>(work: () => Promise<T>, goesOn: () => boolean, waitMs: number): Promise<T> {
+  const end = performance.now() + waitMs;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const pause = backoffMs(attempt, Math.random());
+      if (!goesOn() || performance.now() + pause > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
   }
 }
 

@@ -147,12 +147,11 @@ export class IavfPort implements EthDevOps, SessionPort {
   }
 
   /** Goes on with another device, which takes this one's state; bursts return 0 meanwhile. */
-  async migrate(path: string): Promise<void> {
+  async migrate(path: string, waitMs: number): Promise<void> {
     this.#let(false);
     await this.#eal.synchronize();
     try {
-      await this.#session.migrate(path);
-      this.rewire();
+      await this.#session.migrate(path, waitMs);
       this.#log.notice(`${this.#session.name}: goes on with the device behind ${path}`);
     } finally {
       if (this.#session.state === "running") this.#let(true);

@@ -10,7 +10,7 @@ import { IavfError, reasonOf } from "./errors.ts";
 import { isAlive, type Resources, waitDisabled } from "./handshake.ts";
 import { LinkState } from "./link-state.ts";
 import { Mailbox } from "./mailbox.ts";
-import { moveDevice } from "./migration.ts";
+import { moveDevice, within } from "./migration.ts";
 import { Requests } from "./requests.ts";
 import type { Wishes } from "./resume.ts";
 import { Service } from "./service.ts";
@@ -34,7 +34,6 @@ export class Session {
   readonly #link = new LinkState();
   #moving = false;
   #closing = false;
-  /** While the connection is lost. */
   #comeback: Comeback | null = null;
   #cameBack: Promise<void> = Promise.resolve();
   readonly #calledOff = new AbortController();
@@ -45,12 +44,12 @@ export class Session {
     this.name = name;
     this.#log = log;
     this.#options = { ...options };
-    const up = () => this.#state === "ready" || isActive(this.#state);
+    const up = () => (this.#state === "ready" || isActive(this.#state)) && !this.#moving;
     const lost = () => this.#state === "gone" || this.#state === "reconnecting" || this.#moving;
     this.#service = new Service(
       {
         served: () => (lost() ? null : this.#device),
-        watched: () => (up() && !this.#moving ? this.#device : null),
+        watched: () => (up() ? this.#device : null),
         dead: () => this.#fault("the device has reset itself"),
       },
       name,
@@ -92,9 +91,8 @@ export class Session {
   }
   /** For people: what there is between driver and device. */
   get status(): string {
-    if (this.#comeback !== null) return this.#comeback.text;
     if (this.#state === "gone") return "gone";
-    return this.#state === "failed" ? "connected, the device has failed" : "connected";
+    return this.#comeback?.text ?? (this.#state === "failed" ? "connected, the device has failed" : "connected");
   }
   has(cap: number): boolean {
     return (this.resources.caps & cap) !== 0;
@@ -122,26 +120,31 @@ export class Session {
 
   /**
    * Live migration, driven by us: the device behind this session stands still, its state goes to another one behind `path`, and
-   * that goes on. No burst may be under way. When it cannot be, the old device goes on and all is as before.
-   * @throws IavfError STATE, DEVICE, VfioUserError
+   * that goes on. No burst may be under way. When it cannot be, the old device goes on and all is as before. At the old device's
+   * own path another one is waited for, `waitMs` at most; when the old one went and none came, the search goes on.
+   * @throws IavfError STATE, DEVICE, TIMEOUT, VfioUserError
    */
-  async migrate(path: string): Promise<void> {
+  async migrate(path: string, waitMs: number): Promise<void> {
     if (this.#state !== "running" && this.#state !== "ready")
       throw new IavfError("STATE", `${this.name}: cannot migrate while ${this.#state}`);
     const device = this.#need();
+    const { mailbox, transport: from } = device;
+    const wait = path === this.#options.path ? waitMs : 0;
     this.#moving = true;
     try {
-      await device.mailbox.whileIdle(async () => {
-        const from = device.transport;
-        const to = await moveDevice(from, () => this.#connect(path), this.name);
-        device.transport = to;
-        device.queue.rebind(to.bar0);
+      await mailbox.whileIdle(async () => {
+        this.#wishes.saved = await moveDevice(device, () => this.#connect(path), wait);
+        if (this.#wishes.saved !== null) return;
         this.#options.path = path;
+        this.#port?.rewire();
         from.close();
       });
     } finally {
       this.#moving = false;
+      if (!device.transport.client.open) this.#onLost();
     }
+    if (isAway(this.#state))
+      await within(mailbox.settled(), wait, `${this.name}: no other server has come to ${path} yet`);
     await this.#service.interrupt(); // what was signalled meanwhile
   }
 
@@ -152,7 +155,7 @@ export class Session {
     const { mailbox } = this.#need();
     if (isAway(this.#state)) {
       this.#wishes.reset = true;
-      await mailbox.settled();
+      await this.settled();
       if (!this.#wishes.reset) return;
     }
     if (this.#state !== "failed") this.#enter("fault");
@@ -294,14 +297,12 @@ export class Session {
     }
     // Before the resources are known, their capabilities are those that were asked for.
     const mbps = this.#device?.resources == null || this.has(VF_CAP.ADV_LINK_SPEED);
-    const before = this.link;
-    this.#link.hear(msg, mbps);
-    const { up, speedMbps } = this.link;
-    if (up !== before.up || (up && speedMbps !== before.speedMbps)) this.#port?.onLink();
+    if (this.#link.hear(msg, mbps) && this.#state === "running") this.#port?.onLink();
   }
 
   #onLost(): void {
     const why = "the server closed the connection";
+    if (this.#moving) return; // looked at afterwards
     this.#onCut();
     const { mailbox } = this.#need();
     if (this.#state === "resuming")
@@ -314,8 +315,7 @@ export class Session {
   }
 
   #lookFor(why: string): void {
-    const device = this.#need();
-    const port = this.#port!;
+    const [device, port] = [this.#need(), this.#port!];
     const { mailbox } = device;
     if (this.#state === "opening" || this.#state === "failed") this.#wishes.reset = true;
     const link = this.link;
@@ -377,10 +377,10 @@ export class Session {
   }
 
   #release(): void {
+    const device = this.#device;
     this.#service.stop();
     this.#state = "closed";
     this.#link.forget();
-    const device = this.#device;
     this.#device = null;
     device?.mailbox.close(new IavfError("GONE", `${this.name}: the device is closed`));
     device?.transport.close();
