@@ -118,7 +118,7 @@ describe("console", () => {
       ["set portlist 0,3", "Invalid port 3"],
       ["set promisc 0 on", "net_loop does not support promiscuous mode"],
       ["load /no/such/file", "Cannot read /no/such/file"],
-      ["help nothing", "No help on 'nothing'; there is help on control, display, config, ports and all"],
+      ["help nothing", "No help on 'nothing'; there is help on control, display, config, ports, fault and all"],
       ["port attach net_zzz0", "no driver 'net_zzz'; there are net_loop"],
       ["port detach 0", "Port 0 not stopped"],
       ["port config all rxq 2", "Please stop all ports first"],
