@@ -1,7 +1,8 @@
 // The smallest vfio-user server that a transport bench can talk to: one client at a time, blocking, one region of plain
 // memory, DMA regions mapped for real. It reads as libvfio-user does: 16 bytes of header with recvmsg, since file
-// descriptors come with them, then the body with recv; one send for the reply. Compiled and started by
-// src/transport/peers.ts, with the path of its socket as its argument.
+// descriptors come with them, then the body with recv; one send for the reply. With a second argument it polls: it asks
+// its socket all the time, and for a whole register access at once, as ours does. Compiled and started by
+// src/transport/peers.ts, with the path of its socket as its first argument.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 enum { VERSION = 1, DMA_MAP = 2, DMA_UNMAP = 3, REGION_READ = 9, REGION_WRITE = 10 };
-enum { REPLY = 1, NO_REPLY = 0x10, ERROR = 0x20, REGION_BYTES = 65536, MAX_REGIONS = 4096, MAX_BODY = 1 << 20 };
+enum { REPLY = 1, NO_REPLY = 0x10, ERROR = 0x20, REGION_BYTES = 65536, MAX_REGIONS = 4096, MAX_BODY = 1 << 20, FIRST_READ = 36 };
 
 struct header { uint16_t id, command; uint32_t size, flags, error; };
 struct access { uint64_t offset; uint32_t region, count; };
@@ -25,18 +26,23 @@ static uint8_t region[REGION_BYTES];
 static uint8_t body[MAX_BODY], reply[MAX_BODY];
 static struct { uint64_t iova, size; void *at; } regions[MAX_REGIONS];
 static int region_count;
+static int polls;
 
 static int receive(int socket, struct header *header, int *fd) {
 	union { char bytes[CMSG_SPACE(16 * sizeof(int))]; struct cmsghdr align; } control;
-	struct iovec iov = {header, sizeof *header};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-	ssize_t got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-	if (got != sizeof *header || header->size < sizeof *header || header->size - sizeof *header > MAX_BODY) return -1;
+	struct iovec iov[2] = {{header, sizeof *header}, {body, FIRST_READ - sizeof *header}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = polls ? 2 : 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t got;
+	do got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | (polls ? MSG_DONTWAIT : MSG_WAITALL));
+	while (polls && got < 0 && errno == EAGAIN);
+	if (got < (ssize_t)sizeof *header || header->size < sizeof *header || header->size - sizeof *header > MAX_BODY) return -1;
 	*fd = -1;
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
 	if (rights != NULL && rights->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(rights), sizeof *fd);
-	size_t length = header->size - sizeof *header;
-	return length == 0 || recv(socket, body, length, MSG_WAITALL) == (ssize_t)length ? 0 : -1;
+	size_t length = header->size - sizeof *header, have = got - sizeof *header;
+	if (have > length) return -1; // with `poll` this server takes no messages behind each other
+	if (have == length) return 0;
+	return recv(socket, body + have, length - have, MSG_WAITALL) == (ssize_t)(length - have) ? 0 : -1;
 }
 
 /* Bytes of the reply's payload, or -errno. */
@@ -108,7 +114,8 @@ static void converse(int socket) {
 
 int main(int argc, char **argv) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path) return 2;
+	if ((argc != 2 && argc != 3) || strlen(argv[1]) >= sizeof address.sun_path) return 2;
+	polls = argc == 3;
 	strcpy(address.sun_path, argv[1]);
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unlink(argv[1]);

@@ -10,6 +10,9 @@ const BOUNDS: readonly [pattern: RegExp, ratio: number][] = [
   [/^(mempool|pktmbuf)\//, 6],
   [/^avfbe\/rxtx-/, 2.2],
   [/^avfbe\//, 2.5],
+  [/^transport\/.*-c-/, Number.POSITIVE_INFINITY], // C against C
+  [/^transport\/poll-.*-p50$/, 1.1],
+  [/^transport\/(read|write)-p50$/, 2],
 ];
 
 /** What is wrong with a result, or null. */

@@ -1,6 +1,7 @@
 // `transport/...`: what a vfio-user server costs its client, ours beside a C server that does the same and no more, in the
-// same run, with the same client, in turning order (A B A B). Servers on one CPU, the client on another. The ratio is
-// ours by C's in the same round; the value ours alone, the median over the rounds.
+// same run, with the same client, in turning order (A B C, C B A). Servers on one CPU, the client on another. The ratio is
+// that to the blocking C server in the same round, also where ours polls; beside that stands a C server which polls too.
+// The value is the median over the rounds.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +33,9 @@ const JOBS: readonly Job[] = [
   { name: "read", job: "read", count: 10_000, quick: 2000, figures: LATENCIES },
   { name: "write", job: "write", count: 10_000, quick: 2000, figures: LATENCIES },
   { name: "poll-read", job: "read", count: 10_000, quick: 2000, poll: true, figures: LATENCIES },
+  { name: "poll-write", job: "write", count: 10_000, quick: 2000, poll: true, figures: LATENCIES },
   { name: "poll-read-spin", job: "read", count: 10_000, quick: 2000, poll: true, spin: true, figures: LATENCIES },
+  { name: "poll-write-spin", job: "write", count: 10_000, quick: 2000, poll: true, spin: true, figures: LATENCIES },
   { name: "posted-write", job: "post", count: 20_000, quick: 5000, figures: each("ns/write") },
   { name: "map-unmap", job: "map", count: 1000, quick: 200, figures: each("ns/pair") },
   { name: "connect", job: "connect", count: 50, quick: 10, figures: [{ ...LATENCIES[0]!, name: "ready" }] },
@@ -54,11 +57,15 @@ export async function transportBench(name: string, quick: boolean): Promise<Resu
     return servers.at(-1)!.path;
   };
   try {
-    const c = await start(startC(join(folder, "c.sock"), cpus));
-    const waiting = await start(startOurs(join(folder, "waiting.sock"), cpus, false));
-    const polling = await start(startOurs(join(folder, "polling.sock"), cpus, true));
+    const c = await start(startC(join(folder, "c.sock"), cpus, false));
+    const polls = await start(startC(join(folder, "c-polls.sock"), cpus, true));
+    const ours = await start(startOurs(join(folder, "ours.sock"), cpus, false));
+    const oursPolls = await start(startOurs(join(folder, "ours-polls.sock"), cpus, true));
     const results: Result[] = [];
-    for (const job of JOBS) results.push(...(await resultsOf(name, job, c, job.poll ? polling : waiting, cpus, quick)));
+    for (const job of JOBS) {
+      const others: Record<string, string> = job.poll ? { "": oursPolls, "c-": polls } : { "": ours };
+      results.push(...(await resultsOf(name, job, c, others, cpus, quick)));
+    }
     return results;
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
@@ -66,26 +73,30 @@ export async function transportBench(name: string, quick: boolean): Promise<Resu
   }
 }
 
+/** `others` by what comes before the figure's name; their ratio is to `c`. */
 async function resultsOf(
   name: string,
   job: Job,
   c: string,
-  ours: string,
+  others: Record<string, string>,
   cpus: Cpus,
   quick: boolean,
 ): Promise<Result[]> {
   const count = quick ? job.quick : job.count;
-  const run = (path: string): Promise<Figures> => measure(path, cpus, job.job, count, job.spin === true);
-  const rounds: { c: Figures; ours: Figures }[] = [];
+  const paths = [c, ...Object.values(others)];
+  const rounds: Figures[][] = [];
   // The first round warms up the compiler.
   for (let round = -1; round < (quick ? ROUNDS_QUICK : ROUNDS); round++) {
-    const [a, b] = round % 2 === 0 ? [c, ours] : [ours, c];
-    const [x, y] = [await run(a), await run(b)];
-    if (round >= 0) rounds.push(a === c ? { c: x, ours: y } : { c: y, ours: x });
+    const figures: Figures[] = [];
+    const order = round % 2 === 0 ? paths.keys() : [...paths.keys()].reverse();
+    for (const i of order) figures[i] = await measure(paths[i] as string, cpus, job.job, count, job.spin === true);
+    if (round >= 0) rounds.push(figures);
   }
-  return job.figures.map(({ name: figure, unit, of }) => {
-    const values = rounds.map((round) => of(round.ours, count));
-    const ratios = rounds.map((round, i) => (values[i] as number) / of(round.c, count));
-    return summarize(`${name}/${job.name}-${figure}`, unit, values, ratios);
-  });
+  return Object.keys(others).flatMap((prefix, i) =>
+    job.figures.map(({ name: figure, unit, of }) => {
+      const values = rounds.map((round) => of(round[i + 1] as Figures, count));
+      const ratios = rounds.map((round, n) => (values[n] as number) / of(round[0] as Figures, count));
+      return summarize(`${name}/${job.name}-${prefix}${figure}`, unit, values, ratios);
+    }),
+  );
 }

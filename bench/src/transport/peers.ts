@@ -23,8 +23,8 @@ export interface Server {
 /** The client's CPU is the second of `cpus`, the servers' the first. */
 export type Cpus = readonly [number, number];
 
-export function startC(path: string, [cpu]: Cpus): Promise<Server> {
-  return started(path, "taskset", ["-c", `${cpu}`, compileProgram("vfio-server"), path]);
+export function startC(path: string, [cpu]: Cpus, poll: boolean): Promise<Server> {
+  return started(path, "taskset", ["-c", `${cpu}`, compileProgram("vfio-server"), path, ...(poll ? ["poll"] : [])]);
 }
 
 export function startOurs(path: string, [cpu]: Cpus, poll: boolean): Promise<Server> {
