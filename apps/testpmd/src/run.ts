@@ -12,6 +12,12 @@ import { Pmd } from "./pmd.ts";
 
 const USAGE_STATUS = 2;
 
+/** What --vdev may name, with the keys of each. */
+function driverList(drivers: readonly VdevDriver[]): string {
+  const lines = drivers.map(({ name, params }) => `  ${name.padEnd(11)} ${Object.keys(params).join(", ")}`);
+  return `\nDrivers for --vdev, with their keys (packages/*/README.md says what each is):\n${lines.join("\n")}\n`;
+}
+
 /**
  * Runs the application to its end; sets the process's exit status.
  * @param argv the arguments without node and script
@@ -23,7 +29,7 @@ export async function run(argv: readonly string[], drivers: readonly VdevDriver[
   try {
     const end = argv.indexOf("--");
     const options = parseAppArgs(end < 0 ? [] : argv.slice(end + 1));
-    if (options.help) return output.write(`${ealUsage("testpmd")}\n\n${appUsage()}\n`);
+    if (options.help) return output.write(`${ealUsage("testpmd")}\n\n${appUsage()}\n${driverList(drivers)}`);
     const eal = await ealInit(argv, { drivers, program: "testpmd" });
     session.undo(() => eal.cleanup());
     checkAgainstWorld(options, eal.lcores.workers.length);
@@ -31,7 +37,9 @@ export async function run(argv: readonly string[], drivers: readonly VdevDriver[
     await session.run(pmd, new Console(pmd, (cause) => session.inputEnded(cause)), options);
   } catch (error) {
     if (error instanceof EalError && (error.code === "HELP" || error.code === "VERSION")) {
-      output.write(error.code === "HELP" ? `${error.message}\n\n${appUsage()}\n` : `${error.message}\n`);
+      output.write(
+        error.code === "HELP" ? `${error.message}\n\n${appUsage()}\n${driverList(drivers)}` : `${error.message}\n`,
+      );
       return;
     }
     process.stderr.write(`testpmd: ${reason(error)}\n`);

@@ -61,6 +61,13 @@ test("what is no fault is answered with what there is", async () => {
   expect(await tell("show fault emu_iavf0")).toContain("Faults of emu_iavf0: none");
 });
 
+test("the device's own view: who drives it, and what it counts", async () => {
+  const shown = await tell("show emulated emu_iavf0");
+  expect(shown).toContain(`client: pid ${driver.child.pid}\n`);
+  expect(shown).toMatch(/queues: 2\nlink: up 10000 Mbps\n[\s\S]*\n {2}vcInvalid: 0\n/);
+  expect(await tell("show emulated net_avfbe0")).toContain("no emulated device 'net_avfbe0'; there are emu_iavf0");
+});
+
 test("a request that is refused fails, and the next one is not", async () => {
   expect(await fault("refuse ADD_ETH_ADDR ERR_NO_MEMORY 1")).toContain("refuse ADD_ETH_ADDR ERR_NO_MEMORY, 1 to come");
   expect(await drive("mac_addr add 0 02:00:00:00:00:77")).toContain("answered ADD_ETH_ADDR with ERR_NO_MEMORY");
@@ -142,6 +149,9 @@ test.each([
   expect(driver.errors).toContain(sign);
   driver.errors = "";
   await fault("clear");
+  await drive("stop");
+  await drive("port stop 0");
+  expect(await drive("port start 0")).toContain("failed; the port must be reset");
   await revive();
 });
 

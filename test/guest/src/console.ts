@@ -10,8 +10,28 @@ import { LabError } from "./lab-error.ts";
 import { guestArguments } from "./qemu.ts";
 import { Testpmd } from "./testpmd.ts";
 
+const USAGE = `npm run guest -- [--smp N] [--memory MIB]
+
+A Linux guest with an emulated NIC on this terminal; testpmd answers its pings to 10.0.0.1.
+
+  --smp     CPUs of the guest (1)
+  --memory  its memory in MiB (256)`;
+
+function commandLine() {
+  try {
+    const text = { type: "string" } as const;
+    return parseArgs({ options: { smp: text, memory: text, help: { type: "boolean", short: "h" } } });
+  } catch (error) {
+    throw new LabError("COMMAND", `${(error as Error).message.split(". ", 1)[0]}\n${USAGE}`);
+  }
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { smp: { type: "string" }, memory: { type: "string" } } });
+  const { values } = commandLine();
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
   const size = (text: string | undefined, usual: number): number => {
     const value = Number(text ?? usual);
     if (!Number.isInteger(value) || value < 1) throw new LabError("COMMAND", `'${text}' is no positive whole number`);

@@ -1,8 +1,9 @@
 // Commands that make an emulated device misbehave: `fault emu_iavf0 drop ENABLE_QUEUES`, for whoever tests its driver. The kinds and
 // their arguments are the provider's table.
-import { EmuIavfError, FAULT_KINDS, injectFault, names, show } from "@emudev/avf-emudev";
+import { EmuIavfError, FAULT_KINDS, injectFault, show } from "@emudev/avf-emudev";
 import { PmdError } from "../errors.ts";
 import type { Pmd } from "../pmd.ts";
+import { noDevice } from "./emulated.ts";
 import type { Args, Command, Section } from "./parser.ts";
 
 export const FAULT: Section = {
@@ -36,8 +37,7 @@ async function inject(pmd: Pmd, args: Args, words: readonly (string | undefined)
 
 function list(pmd: Pmd, { device }: Args): void {
   const shown = show(device as string);
-  if (shown === null)
-    throw new PmdError("COMMAND", `There is no emulated device '${device}': ${names().join(", ") || "none"}`);
+  if (shown === null) throw noDevice(device as string);
   const faults = shown.faults as string[];
   pmd.out(`Faults of ${device}: ${faults.join("; ") || "none"}\n`);
 }

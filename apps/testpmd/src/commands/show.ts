@@ -7,6 +7,7 @@ import { portInfo, portSummary, portSummaryHead } from "../views/port-info.ts";
 import { portXstats } from "../views/port-stats.ts";
 import { lcoreTable } from "../views/usage.ts";
 import { dumpLcores, dumpLogTypes, dumpMempool, dumpMemzones } from "./dump.ts";
+import { showEmulated } from "./emulated.ts";
 import type { Args, Section } from "./parser.ts";
 
 export const SHOW: Section = {
@@ -18,6 +19,7 @@ export const SHOW: Section = {
     { syntax: "show config (fwd|rxtx|cores|txpkts)", help: "settings", run: showConfig },
     { syntax: "show lcore usage", help: "what forwarding lcores did with their time", run: showLcores },
     { syntax: "show device info all", help: "virtual devices", run: showDevices },
+    { syntax: "show emulated <device>", help: "client, state and counters of a device of ours", run: showEmulated },
     { syntax: "clear port (stats|xstats) <port>", help: "count from 0", run: clearPort },
     { syntax: "clear fwd stats all", help: "count from 0", run: (pmd) => pmd.forwarding.clear() },
     { syntax: "dump_lcores", help: "lcores and how busy they are", run: (pmd) => pmd.out(dumpLcores(pmd)) },

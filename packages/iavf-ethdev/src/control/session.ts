@@ -15,7 +15,7 @@ import { Requests } from "./requests.ts";
 import type { Wishes } from "./resume.ts";
 import { Service } from "./service.ts";
 import type { SessionOptions, SessionPort } from "./session-port.ts";
-import { type Event, isActive, isAway, next, type State } from "./state.ts";
+import { type Event, isActive, isAway, next, type State, stuck } from "./state.ts";
 import { Transport } from "./transport.ts";
 
 /** Within which a server that ends has its lcores let go of our memory, after it has closed the connection. */
@@ -389,7 +389,7 @@ export class Session {
 
   #enter(event: Event): void {
     const state = next(this.#state, event);
-    if (state === null) throw new IavfError("STATE", `${this.name}: cannot ${event} while ${this.#state}`);
+    if (state === null) throw new IavfError("STATE", `${this.name}: cannot ${event} while ${stuck(this.#state)}`);
     this.#state = state;
   }
 

@@ -67,3 +67,6 @@ export const isActive = (state: State): boolean => state === "starting" || state
 
 /** Whether the device is away and being looked for. */
 export const isAway = (state: State): boolean => state === "reconnecting" || state === "resuming";
+
+/** The state as an error names it, with the way out where there is one. */
+export const stuck = (state: State): string => (state === "failed" ? "failed; the port must be reset" : state);
