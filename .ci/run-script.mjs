@@ -41,7 +41,9 @@ const tasks = {
   },
 };
 if (tasks[task] === undefined) {
-  console.error(`emudev: ${task === undefined ? "which task?" : `unknown task '${task}';`} one of ${Object.keys(tasks).join(", ")}`);
+  console.error(
+    `emudev: ${task === undefined ? "which task?" : `unknown task '${task}';`} one of ${Object.keys(tasks).join(", ")}`,
+  );
   process.exit(2);
 }
 tasks[task]();
