@@ -103,7 +103,7 @@ async function forward(server: Program): Promise<Report[]> {
 }
 
 it("loses no packet by a server that ends in order or is killed, and doubles a burst at most", {
-  timeout: 120_000,
+  timeout: 60_000 + 10_000 * ROUNDS,
 }, async () => {
   // Mulberry32
   let s = seed;

@@ -59,7 +59,7 @@ async function connected(pmd: Program): Promise<void> {
   while ((await connection(pmd)) !== "connected");
 }
 
-describe("a server that keeps its device", () => {
+describe("a server that keeps its device", { timeout: 90_000 }, () => {
   it.each([
     ["from the driver", "txonly", "rxonly"],
     ["to the driver", "rxonly", "txonly"],
@@ -94,7 +94,7 @@ describe("a server that keeps its device", () => {
   });
 });
 
-describe("a server without a state file", () => {
+describe("a server without a state file", { timeout: 90_000 }, () => {
   it("is killed and started again: the driver brings the port back by itself, and says so", async () => {
     newPath();
     let device = await server("rxonly");

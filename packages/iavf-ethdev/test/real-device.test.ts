@@ -230,6 +230,17 @@ describe("net_iavf and a real emulated AVF", () => {
     expect((await exchange(send(), 2)).map(({ bytes }) => bytes.length)).toEqual([stranger.length, ours.length]);
   });
 
+  it("part at once while a migration waits for another device at the same path", async () => {
+    await attach();
+    const migrated = expect(dev.migrate(path)).rejects.toThrow(/called off|is gone/);
+    await until("the old one to stand still", () => port.rx[0]!.burst(pkts, 32) === 0);
+    await eal.vdev.detach(name);
+    await migrated;
+    await attach(1500, 1, ",reconnect=off");
+    await expect(dev.migrate(path)).rejects.toThrow(/its own path needs reconnect=on/);
+    expect(await exchange([mbufFrom(pool, 0, ipFrame("udp", 50))], 1)).toHaveLength(1);
+  });
+
   it("survive each other: the device is killed, and another takes its place", async () => {
     await attach(1500, 1, ",reconnect=off");
     let gone = false;

@@ -43,6 +43,7 @@ export class Mailbox implements Requester {
   #gate: Gate | null = null;
   /** Connections that were lost. */
   #losses = 0;
+  readonly #lossWatchers = new Set<() => void>();
 
   constructor(queue: AdminQueue, log: Logger, onEvent: (event: PfEvent) => void) {
     this.#queue = queue;
@@ -102,12 +103,24 @@ export class Mailbox implements Requester {
     if (this.#closed !== null) throw this.#closed;
   }
 
+  /** Rejects when the connection is lost, or this is closed, whatever `work` waits for. */
+  async untilLost(work: Promise<void>): Promise<void> {
+    work.catch(() => {});
+    let end = (): void => {};
+    const loss = new Promise<never>((_, reject) => {
+      end = () => reject(lost());
+      this.#lossWatchers.add(end);
+    });
+    await Promise.race([work, loss]).finally(() => this.#lossWatchers.delete(end));
+  }
+
   /** The connection is lost: nothing is sent but `direct`, and nothing taken, until the device is back. */
   suspend(): void {
     this.#losses++;
     this.#deaf = true;
     this.#gate ??= makeGate();
     this.#waiting?.reject(lost());
+    for (const end of this.#lossWatchers) end();
   }
 
   /** The admin queue is set up again: replies and events are taken. */
@@ -152,6 +165,7 @@ export class Mailbox implements Requester {
   close(error: Error): void {
     this.#closed = error;
     this.#waiting?.reject(error);
+    for (const end of this.#lossWatchers) end();
     this.resume(); // who waits finds it closed
   }
 

@@ -13,6 +13,7 @@ const STATE_BYTES_MAX = 16 * 1024 * 1024;
  * The device stands still, its state goes to another one, and that goes on. When it cannot be, the old one does, if it is still
  * there. The old connection stays open.
  * @param waitMs how long the old server may take to make way for another one at the same path, else 0
+ * @param signal calls that off
  * @returns null, or the state when the old server went away and no other one has it
  * @throws IavfError DEVICE, VfioUserError
  */
@@ -20,13 +21,14 @@ export async function moveDevice(
   device: Device,
   connect: () => Promise<Transport>,
   waitMs: number,
+  signal: AbortSignal,
 ): Promise<readonly Uint8Array[] | null> {
   const { name, transport: from } = device;
   let to: Transport | null = null;
   let saved: readonly Uint8Array[] | null = null;
   try {
     saved = await saveDevice(from.client, name);
-    to = await patiently(connect, () => from.client.open, waitMs);
+    to = await patiently(connect, () => from.client.open && !signal.aborted, waitMs);
     if (!from.doorbells.mapped || !to.doorbells.mapped)
       throw new IavfError("DEVICE", `${name}: both devices must lend their doorbell pages (doorbell=mem)`);
     await loadDevice(to.client, saved);

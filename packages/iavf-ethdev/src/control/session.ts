@@ -37,7 +37,6 @@ export class Session {
   #comeback: Comeback | null = null;
   #cameBack: Promise<void> = Promise.resolve();
   readonly #calledOff = new AbortController();
-  #onCut: () => void = () => {};
 
   constructor(eal: Eal, name: string, log: Logger, options: SessionOptions) {
     this.#eal = eal;
@@ -125,26 +124,32 @@ export class Session {
    * @throws IavfError STATE, DEVICE, TIMEOUT, VfioUserError
    */
   async migrate(path: string, waitMs: number): Promise<void> {
-    if (this.#state !== "running" && this.#state !== "ready")
-      throw new IavfError("STATE", `${this.name}: cannot migrate while ${this.#state}`);
+    if (this.state !== "running" && this.state !== "ready")
+      throw new IavfError("STATE", `${this.name}: cannot migrate while ${this.state}`);
     const device = this.#need();
     const { mailbox, transport: from } = device;
     const wait = path === this.#options.path ? waitMs : 0;
+    if (wait > 0 && !this.#options.reconnect)
+      throw new IavfError("STATE", `${this.name}: a migration to its own path needs reconnect=on`);
+    const { signal } = this.#calledOff;
     this.#moving = true;
     try {
       await mailbox.whileIdle(async () => {
-        this.#wishes.saved = await moveDevice(device, () => this.#connect(path), wait);
+        this.#wishes.saved = await moveDevice(device, () => this.#connect(path, signal), wait, signal);
         if (this.#wishes.saved !== null) return;
         this.#options.path = path;
         this.#port?.rewire();
         from.close();
+        this.#service.start(!device.transport.interrupts);
       });
     } finally {
       this.#moving = false;
-      if (!device.transport.client.open) this.#onLost();
+      if (!device.transport.client.open && this.#state !== "closed") this.#onLost();
     }
+    if (this.#state === "gone")
+      throw new IavfError("GONE", `${this.name}: the server went away, and its device with it`);
     if (isAway(this.#state))
-      await within(mailbox.settled(), wait, `${this.name}: no other server has come to ${path} yet`);
+      await within(mailbox.settled(), wait, `${this.name}: no server has come to ${this.#options.path} yet`);
     await this.#service.interrupt(); // what was signalled meanwhile
   }
 
@@ -229,6 +234,7 @@ export class Session {
   /** What waits for the device to come back waits no longer: close() is next. */
   abandon(): void {
     this.#closing = true;
+    if (this.#moving) this.#calledOff.abort();
     if (!isAway(this.#state)) return;
     this.#calledOff.abort();
     this.#need().mailbox.close(new IavfError("GONE", `${this.name}: the device is being closed`));
@@ -240,8 +246,9 @@ export class Session {
     this.#closing = true;
     if (this.#state === "ready" || this.#state === "running") {
       try {
-        const requests = new Requests(this.#need().mailbox.once(), this.resources.vsi.vsiId);
-        await this.#untilCut(requests.resetVf().then(() => waitDisabled(this.transport.bar0)));
+        const { mailbox } = this.#need();
+        const requests = new Requests(mailbox.once(), this.resources.vsi.vsiId);
+        await mailbox.untilLost(requests.resetVf().then(() => waitDisabled(this.transport.bar0)));
       } catch (error) {
         this.#log.debug(`${this.name}: reset at close: ${reasonOf(error)}`);
       }
@@ -266,9 +273,10 @@ export class Session {
   }
 
   async #disable(plan: QueuePlan, rule: "must obey" | "refusal is fine"): Promise<void> {
-    const requests = new Requests(this.#need().mailbox.once(), this.resources.vsi.vsiId);
+    const { mailbox } = this.#need();
+    const requests = new Requests(mailbox.once(), this.resources.vsi.vsiId);
     try {
-      await this.#untilCut(stopQueues(requests, plan, rule));
+      await mailbox.untilLost(stopQueues(requests, plan, rule));
       this.#enter("stopped");
     } catch (error) {
       if (isAway(this.#state)) this.#wishes.owed = plan;
@@ -278,15 +286,6 @@ export class Session {
       // Buffers are freed after this: a device that cannot be reset must lose its memory.
       await this.transport.client.reset().catch(() => this.transport.client.close());
     }
-  }
-
-  /** Rejects when the connection is lost, whatever `work` waits for. */
-  async #untilCut(work: Promise<void>): Promise<void> {
-    const cut = new Promise<void>((_, reject) => {
-      this.#onCut = () => reject(new IavfError("GONE", `${this.name}: the connection was lost`));
-    });
-    work.catch(() => {});
-    await Promise.race([work, cut]);
   }
 
   #onEvent(msg: PfEvent): void {
@@ -303,7 +302,6 @@ export class Session {
   #onLost(): void {
     const why = "the server closed the connection";
     if (this.#moving) return; // looked at afterwards
-    this.#onCut();
     const { mailbox } = this.#need();
     if (this.#state === "resuming")
       mailbox.suspend(); // what is under way fails, and is tried again
