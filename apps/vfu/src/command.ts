@@ -15,6 +15,8 @@ export interface CommonOptions {
   json: boolean;
   /** For each reply of a server. */
   timeout: number;
+  /** A file of register names. */
+  names?: string | undefined;
 }
 
 export interface Command<Options = unknown> {

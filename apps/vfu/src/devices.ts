@@ -39,7 +39,15 @@ for (let bar = 0; bar <= 5; bar++) HEADER_NAMES.set(pci.HEADER.BAR0 + 4 * bar, `
 /** Names of the configuration header's registers. */
 export const headerNames = (): string[] => [...HEADER_NAMES.values()];
 
+/** The device of `--names`, whatever its ids are: there is one on a command line. */
+let named: KnownDevice | null = null;
+
+export function useNames(device: KnownDevice | null): void {
+  named = device;
+}
+
 export function knownDevice(vendorId: number, deviceId: number): KnownDevice | null {
+  if (named !== null) return named;
   return vendorId === 0x8086 && AVF_IDS.has(deviceId) ? AVF : null;
 }
 
@@ -62,7 +70,7 @@ export function findByName(device: KnownDevice | null, region: number, text: str
   const registers = device?.registers(region) ?? [];
   if (registers.length === 0) {
     throw usage(
-      `'${text}': no names are known for ${regionName(region)} of this device; give an offset, decimal or 0x...`,
+      `'${text}': no names are known for ${regionName(region)} of this device; give an offset, decimal or 0x..., or --names FILE`,
     );
   }
   const match = /^(\w+?)(?:[([](\d{1,4})(?:,(\d{1,4}))?[)\]])?$/.exec(wanted);

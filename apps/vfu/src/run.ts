@@ -3,7 +3,9 @@
 import yargs from "yargs";
 import type { Command, CommonOptions, Context } from "./command.ts";
 import { complaint } from "./complaint.ts";
+import { useNames } from "./devices.ts";
 import { reason, STATUS, usage, VfuError } from "./errors.ts";
+import { namedDevice } from "./names-file.ts";
 import { StandardOutput } from "./output.ts";
 
 const FOOT = [
@@ -28,6 +30,7 @@ export async function perform(
 ): Promise<number> {
   try {
     const chosen = await parse(argv, commands);
+    if (typeof chosen !== "string") useNames(chosen.names === undefined ? null : namedDevice(chosen.names));
     if (typeof chosen !== "string") return await chosen.command.run(chosen.options, context);
     context.out.line(chosen);
     return 0;
@@ -41,13 +44,19 @@ export async function perform(
 async function parse(
   argv: readonly string[],
   commands: readonly Command[],
-): Promise<string | { command: Command; options: unknown }> {
+): Promise<string | { command: Command; options: unknown; names: string | undefined }> {
   let chosen: { command: Command; options: unknown } | null = null;
   const parser = yargs([])
     .scriptName("vfu")
     .usage("$0 <command> SOCKET\n\nLooks at a vfio-user device without a hypervisor.")
     .option("json", { type: "boolean", default: false, global: true, describe: "print JSON instead of text" })
     .option("timeout", { type: "number", default: 5000, global: true, describe: "milliseconds to wait for a reply" })
+    .option("names", {
+      type: "string",
+      global: true,
+      requiresArg: true,
+      describe: "JSON file of register names: see README",
+    })
     .demandCommand(1, "which command? vfu --help lists them")
     .strict()
     .epilogue(FOOT)
@@ -71,11 +80,11 @@ async function parse(
     text = output;
   });
   if (text !== "") return text;
-  const { timeout } = args as unknown as CommonOptions;
+  const { timeout, names } = args as unknown as CommonOptions;
   if (!(timeout >= 1 && timeout <= 86_400_000))
     throw usage(`--timeout ${written(argv, "timeout")}: expected milliseconds, 1 or more`);
   if (chosen === null) throw usage("which command? vfu --help lists them");
-  return chosen;
+  return Object.assign(chosen, { names });
 }
 
 /** An option as it was written: yargs makes NaN of what is no number. */

@@ -51,7 +51,7 @@ beforeAll(async () => {
   children.push(spawn(process.execPath, args, { stdio: ["pipe", "ignore", "ignore"] }));
   while ((await here("info", dice)).status !== 0 || (await here("info", avf)).status !== 0)
     await new Promise((resolve) => setTimeout(resolve, 50));
-});
+}, 120_000);
 afterAll(async () => {
   for (const child of children) {
     const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -91,6 +91,20 @@ describe("a device is looked at", () => {
     expect((await here("write", dice, "bar0", "0", "20")).status).toBe(0);
     expect(await ok("read", dice, "bar0", "0")).toBe("0x00000006\n"); // the device is reset when a client leaves
     expect(await ok("reset", dice)).toMatch(/^reset in [\d.]+ ms\n$/);
+  });
+
+  it("names of a file: for a device that nobody knows", async () => {
+    const file = join(folder, "names.json");
+    writeFileSync(file, JSON.stringify({ bar0: { FACES: 0, result: { offset: 8, bytes: 2 } } }));
+    expect(await ok("read", dice, "bar0", "FACES", "--names", file)).toBe("0x00000006\n");
+    const script = "write bar0 faces 20; read bar0 FACES; read bar0 RESULT; read bar0 9 1";
+    const lines = (await ok("shell", dice, "--names", file, "--json", "-c", script)).trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).name)).toEqual(["FACES", "RESULT", "RESULT+0x1"]);
+    expect((await here("read", dice, "bar0", "FACES")).err).toMatch(/no names are known .* or --names FILE/);
+    expect((await here("read", dice, "bar0", "NOPE", "--names", file)).err).toContain("FACES, RESULT");
+    writeFileSync(file, JSON.stringify({ bar0: { FACES: "zero" } }));
+    const { status, err } = await here("read", dice, "bar0", "FACES", "--names", file);
+    expect({ status, err }).toEqual({ status: 2, err: expect.stringContaining("bar0.FACES: expected an offset") });
   });
 
   it("watch: a register once, and interrupts as they come", async () => {
