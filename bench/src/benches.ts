@@ -1,6 +1,7 @@
 // All benches by name, in the order they run.
 import type { Arena } from "@emudev/shm";
 import { gcBench } from "./gc/bench.ts";
+import { idleBench } from "./idle/bench.ts";
 import { latencyBench } from "./latency/bench.ts";
 import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
@@ -29,6 +30,7 @@ export const benches: readonly BenchEntry[] = [
   ...burstBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
   { name: "gc", run: (_arena, effort) => gcBench("gc", effort === QUICK) },
+  { name: "idle", run: (_arena, effort) => idleBench("idle", effort === QUICK) },
   { name: "pair", run: (_arena, effort) => pairBench("pair", effort === QUICK) },
   { name: "transport", run: (_arena, effort) => transportBench("transport", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },

@@ -21,6 +21,8 @@ export interface Result {
   ratio: number | null;
   /** Distance of the quartiles of `value` over the rounds, by its median. */
   spread: number;
+  /** Of times: [upper end of the bucket, share of all], buckets of a quarter of a factor of two; empty ones left out. */
+  histogram?: readonly (readonly [us: number, share: number])[];
 }
 
 export interface Effort {
@@ -37,6 +39,21 @@ export const FULL: Effort = { rounds: 151, roundMs: 6 };
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+}
+
+/** Histogram of microseconds; `counts` says how often each occurred, once if left out. */
+export function logHistogram(us: readonly number[], counts?: readonly number[]): [us: number, share: number][] {
+  const buckets = new Map<number, number>();
+  let total = 0;
+  us.forEach((time, i) => {
+    const at = Math.ceil(4 * Math.log2(Math.max(time, 0.1)));
+    const count = counts?.[i] ?? 1;
+    buckets.set(at, (buckets.get(at) ?? 0) + count);
+    total += count;
+  });
+  return [...buckets]
+    .sort(([a], [b]) => a - b)
+    .map(([at, count]) => [Number((2 ** (at / 4)).toPrecision(4)), count / total]);
 }
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);

@@ -52,6 +52,10 @@ export class Testpmd {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** Resolves when it is ready for commands. */
   async ready(): Promise<void> {
     await this.#until((text) => text.endsWith(PROMPT));
