@@ -1,6 +1,8 @@
 // The peer of latency/pacer.ts on a DPDK port: packets at a steady rate, with a sequence number and the time they left, round
 // trips in a histogram of 0.1 us. Arguments after --: bytes, milliseconds, shares of the full load. Prints a line of JSON for
 // full load and each share.
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,27 @@ static double quantile(double part, uint64_t total)
 			return (double)(i + 1) / BUCKETS_PER_US;
 	}
 	return 0;
+}
+
+// Buckets of a quarter of a factor of two, as logHistogram of measure.ts; those with nothing in them are left out.
+static void print_histogram(uint64_t total)
+{
+	const char *between = "";
+	uint64_t sum = 0;
+	int last = INT_MIN;
+	printf("\"histogram\":[");
+	for (int i = 0; i <= BUCKETS; i++) {
+		const int at = i == BUCKETS ? INT_MAX : (int)ceil(4 * log2((double)(i + 1) / BUCKETS_PER_US));
+		if (at != last && sum > 0) {
+			printf("%s[%.4g,%g]", between, exp2(last / 4.0), (double)sum / (double)total);
+			between = ",";
+			sum = 0;
+		}
+		last = at;
+		if (i < BUCKETS)
+			sum += histogram[i];
+	}
+	printf("]}\n");
 }
 
 // One run; returns packets a second that came back.
@@ -79,9 +102,10 @@ static double pace(struct rte_mempool *pool, int bytes, double ms, double share,
 			rte_pktmbuf_free_bulk(pkts + taken, due - taken);
 	}
 	const double pps = (double)counted * 1000 / ms;
-	printf("{\"share\":%g,\"sent\":%lu,\"received\":%lu,\"pps\":%.0f,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f}\n",
+	printf("{\"share\":%g,\"sent\":%lu,\"received\":%lu,\"pps\":%.0f,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,",
 	       share, sent, received, pps, quantile(0.5, counted), quantile(0.9, counted), quantile(0.99, counted),
 	       quantile(0.999, counted));
+	print_histogram(counted);
 	return pps;
 }
 

@@ -1,5 +1,5 @@
 // `--charts FOLDER`: the figures as SVG, drawn by Apache ECharts without a browser. One chart for each family of benches:
-// packets a second by size (peers), round trips by load (latency), time by C's time (micro). Called by main.ts.
+// packets a second by size (peers), round trips by load and their histograms (latency, idle), time by C's time (micro). Called by main.ts.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EChartsOption, init } from "echarts";
@@ -14,6 +14,12 @@ export function writeCharts(folder: string, results: readonly Result[]): string[
     "peers.svg": peersChart(results),
     "latency-64.svg": latencyChart(results, 64),
     "latency-1518.svg": latencyChart(results, 1518),
+    "histogram-64.svg": histogramChart(
+      results,
+      /^latency\/(.+)-64\/(10|50|90)%\/p50$/,
+      "Round trips of 64-byte packets",
+    ),
+    "idle.svg": histogramChart(results, /^idle\/(.+)\/first-packet\/(p50)$/, "First packet after a second of idle"),
     "micro.svg": microChart(results),
   };
   mkdirSync(folder, { recursive: true });
@@ -74,9 +80,39 @@ function latencyChart(results: readonly Result[], wanted: number): EChartsOption
   };
 }
 
+/** Cumulated histograms of those whose name matches, a line for each: what share of the packets took no longer. */
+function histogramChart(results: readonly Result[], pattern: RegExp, title: string): EChartsOption | null {
+  const lines = results.flatMap(({ name, histogram }) => {
+    const match = pattern.exec(name);
+    if (match === null || histogram === undefined) return [];
+    let sum = 0;
+    const data = histogram.map(([us, share]) => {
+      sum += 100 * share;
+      return [us, Number(sum.toFixed(3))];
+    });
+    return [{ line: match[2] === "p50" ? match[1]! : `${match[1]} at ${match[2]} %`, data }];
+  });
+  if (lines.length === 0) return null;
+  return {
+    title: { text: title },
+    xAxis: { type: "log", name: "microseconds" },
+    yAxis: { type: "value", name: "% of packets", max: 100 },
+    series: lines.map(({ line, data }) => ({
+      type: "line",
+      step: "end",
+      showSymbol: false,
+      name: line,
+      lineStyle: { type: line.startsWith("vhost") ? "dashed" : "solid" },
+      data,
+    })),
+  };
+}
+
 /** Everything else that has a ratio. */
 function microChart(results: readonly Result[]): EChartsOption | null {
-  const bars = results.filter(({ name, ratio }) => ratio !== null && !/^(peers|latency|transport)\//.test(name));
+  const bars = results.filter(
+    ({ name, ratio }) => ratio !== null && !/^(peers|latency|transport|pair|rings)\//.test(name),
+  );
   if (bars.length === 0) return null;
   return {
     title: { text: "Time by that of the same work in C (1 = as fast)" },

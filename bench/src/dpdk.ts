@@ -15,6 +15,6 @@ export function compileDpdk(name: string): { program: string } | { missing: stri
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return { program };
   const flags = execFileSync("pkg-config", ["--cflags", "--libs", "libdpdk"], { encoding: "utf8" }).trim().split(/\s+/);
   mkdirSync(dirname(program), { recursive: true });
-  const done = spawnSync("gcc", ["-O3", "-Wall", "-o", program, source, ...flags], { encoding: "utf8" });
+  const done = spawnSync("gcc", ["-O3", "-Wall", "-o", program, source, ...flags, "-lm"], { encoding: "utf8" });
   return done.status === 0 ? { program } : { missing: `gcc failed: ${done.stderr}` };
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { boundViolation } from "../src/bounds.ts";
 import { writeCharts } from "../src/charts.ts";
-import { compare, median, QUICK, quantile, summarize } from "../src/measure.ts";
+import { compare, logHistogram, median, QUICK, quantile, summarize } from "../src/measure.ts";
 
 const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const bench = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
@@ -29,6 +29,19 @@ describe("statistics", () => {
       spread: 1,
     });
     expect(summarize("x", "ns", [10], []).ratio).toBeNull();
+  });
+
+  test("a histogram has buckets of a quarter of a factor of two, by their upper end, and shares of all", () => {
+    expect(logHistogram([1, 1.1, 2, 64])).toEqual([
+      [1, 0.25],
+      [1.189, 0.25],
+      [2, 0.25],
+      [64, 0.25],
+    ]);
+    expect(logHistogram([8, 16], [3, 1])).toEqual([
+      [8, 0.75],
+      [16, 0.25],
+    ]);
   });
 
   test("every run is prepared and checked, and a failed check stops the bench", () => {
@@ -79,7 +92,9 @@ describe("charts", () => {
       result("peers/memif-64", 20e6, null),
       result("latency/vfio-user-64/50%/p99", 7.5, null),
     ];
-    expect(writeCharts(folder, figures)).toEqual(["peers.svg", "latency-64.svg", "micro.svg"]);
+    const histogram = logHistogram([90, 100, 140, 1000]);
+    const idle = { ...result("idle/interrupt/first-packet/p50", 120, null), histogram };
+    expect(writeCharts(folder, [...figures, idle])).toEqual(["peers.svg", "latency-64.svg", "idle.svg", "micro.svg"]);
     const peers = readFileSync(join(folder, "peers.svg"), "utf8");
     expect(peers).toMatch(/^<svg /);
     for (const text of ["vfio-user/to-guest", "memif", "million packets/s"]) expect(peers).toContain(text);

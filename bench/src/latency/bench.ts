@@ -61,10 +61,19 @@ async function atSize(name: string, size: number, runners: Record<string, Runner
         const own = trips.get(who)!.map((round) => round[at]![quantile]);
         const peer = who === "vfio-user" ? trips.get("vhost")?.map((round) => round[at]![quantile]) : undefined;
         const ratio = peer === undefined ? [] : [median(own) / median(peer)];
-        return summarize(`${name}/${who}-${size}/${100 * share}%/${quantile}`, "us", own, ratio);
+        const result = summarize(`${name}/${who}-${size}/${100 * share}%/${quantile}`, "us", own, ratio);
+        return quantile === "p50"
+          ? { ...result, histogram: middle(trips.get(who)!.map((round) => round[at]!)) }
+          : result;
       }),
     ),
   );
+}
+
+/** The histogram of the round whose median is the median of all rounds'. */
+function middle(rounds: readonly Trips[]): Trips["histogram"] {
+  const sorted = [...rounds].sort((a, b) => a.p50 - b.p50);
+  return sorted[sorted.length >> 1]!.histogram;
 }
 
 function checked(who: string, trips: Trips[]): Trips[] {

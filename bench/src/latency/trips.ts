@@ -1,4 +1,5 @@
 // Round trips as both probes report them, and what is read off their histogram.
+import { logHistogram } from "../measure.ts";
 import { BUCKETS_PER_US, type Pace } from "./pacer.ts";
 
 /** Shares of the full load at which round trips are measured. */
@@ -16,6 +17,8 @@ export interface Trips {
   p90: number;
   p99: number;
   p999: number;
+  /** As Result.histogram. */
+  histogram: [us: number, share: number][];
 }
 
 export function tripsOf(share: number, { sent, received, pps, histogram }: Pace): Trips {
@@ -37,5 +40,9 @@ export function tripsOf(share: number, { sent, received, pps, histogram }: Pace)
     p90: quantile(0.9),
     p99: quantile(0.99),
     p999: quantile(0.999),
+    histogram: logHistogram(
+      Array.from(histogram, (_, bucket) => (bucket + 1) / BUCKETS_PER_US),
+      Array.from(histogram),
+    ).filter(([, part]) => part > 0),
   };
 }
