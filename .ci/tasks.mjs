@@ -61,6 +61,7 @@ const ascFlags = [
   "threads",
   "--enable",
   "bulk-memory",
+  "--debug", // names of functions, for profiles; the code is the same
 ];
 ascFlags.push("--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536");
 
