@@ -46,6 +46,8 @@ export function useNames(device: KnownDevice | null): void {
   named = device;
 }
 
+export const namedRegisters = (region: number): readonly Register[] => named?.registers(region) ?? [];
+
 export function knownDevice(vendorId: number, deviceId: number): KnownDevice | null {
   if (named !== null) return named;
   return vendorId === 0x8086 && AVF_IDS.has(deviceId) ? AVF : null;

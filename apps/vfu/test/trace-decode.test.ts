@@ -2,7 +2,7 @@
 // without a proxy: text, fields, and what is called malformed. No bytes at all may make one throw.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { filterOf } from "../src/trace/filter.ts";
+import { filterOf, unknownNames } from "../src/trace/filter.ts";
 import { jsonLine } from "../src/trace/format/json.ts";
 import { bareLine, textLine } from "../src/trace/format/text.ts";
 import { Tracer } from "../src/trace/tracer.ts";
@@ -216,5 +216,16 @@ describe("what surrounds a payload", () => {
       }),
       { numRuns: 2000, seed },
     );
+  });
+});
+
+describe("--only", () => {
+  it("warns of names that no message can have", () => {
+    expect(unknownNames("BOGUS,QTX_TAIL1(0),VF_A*,!REGION_READ,errors,COMMAND,bar7,MSIX.CONTROL,*_NOPE")).toEqual([
+      "BOGUS",
+      "bar7",
+      "*_NOPE",
+    ]);
+    expect(unknownNames(undefined)).toEqual([]);
   });
 });

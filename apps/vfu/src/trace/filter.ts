@@ -4,7 +4,7 @@
 
 import { REGISTERS } from "@emudev/avf";
 import { COMMAND } from "@emudev/vfio-user";
-import { headerNames } from "../devices.ts";
+import { headerNames, namedRegisters } from "../devices.ts";
 import { usage } from "../errors.ts";
 import { regionName } from "../names.ts";
 import type { Entry } from "./entry.ts";
@@ -38,8 +38,10 @@ export function unknownNames(text: string | undefined): string[] {
 }
 
 function knownNames(): string[] {
-  const regions = Array.from({ length: 9 }, (_, index) => regionName(index));
-  return [...Object.keys(COMMAND), ...regions, ...REGISTERS.map((register) => register.name), ...headerNames()];
+  const indexes = Array.from({ length: 9 }, (_, index) => index);
+  const own = indexes.flatMap((index) => namedRegisters(index));
+  const registers = [...REGISTERS, ...own].map(({ name }) => name);
+  return [...Object.keys(COMMAND), ...indexes.map(regionName), ...registers, ...headerNames()];
 }
 
 function patternOf(name: string): RegExp {
