@@ -2,6 +2,7 @@
 import { readlinkSync } from "node:fs";
 import { pollLoop } from "@emudev/eal/data";
 import { getAffinity } from "@emudev/linux";
+import { signalEventfd } from "@emudev/linux/data";
 
 /** Polls; moves a packet whenever the word at arg.word is above 0, which it decrements; counts turns at arg.word + 4. */
 export function main(env, arg) {
@@ -34,6 +35,8 @@ export function stuck(env, arg) {
   return turns;
 }
 
+/** Signals an eventfd, which takes something of the kernel's for the thread. */
+export const signal = (_env, fd) => signalEventfd(fd);
 export const double = async (_env, arg) => arg * 2;
 export const clock = (env) => env.nowUs();
 export function scribble(env, arg) {

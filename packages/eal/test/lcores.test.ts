@@ -1,7 +1,7 @@
 // The environment with real threads: launch and stop, affinity, naps and wake-ups, quiescence, failures, cleanup.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fdCount, getAffinity } from "@emudev/linux";
+import { existsSync, readFileSync } from "node:fs";
+import { closeFd, eventfd, eventfdRead, fdCount, getAffinity } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   cyclesOf,
@@ -161,6 +161,14 @@ describe("lcores", () => {
     expect(lines.join("")).toContain("EAL: lcore 5 has not passed a quiescent state for 1 s; still waiting");
     env.lcores.stop(5);
     expect(await done).toBeGreaterThan(0);
+  });
+
+  it("keeps nothing of the kernel's for signals when a task has ended", async () => {
+    const contexts = (): number => readFileSync("/proc/self/maps", "utf8").split("[aio]").length - 1;
+    const [before, fd] = [contexts(), eventfd()];
+    for (const id of [1, 5, 1]) expect(await env.lcores.launch(id, { module, fn: "signal", arg: fd })).toBe(0);
+    expect([contexts(), eventfdRead(fd)]).toEqual([before, 3]);
+    closeFd(fd);
   });
 
   it("refuses what cannot be launched", async () => {

@@ -1,6 +1,6 @@
 // The system calls of the project's main thread; lcores use `@emudev/linux/data`.
 export { getAffinity, setAffinity } from "./affinity.ts";
-export { signalEventfd } from "./data/signal.ts";
+export { endSignals, signalEventfd } from "./data/signal.ts";
 export { ERRNO, errnoName, LinuxError } from "./errors.ts";
 export { adoptEventfd, eventfd, eventfdRead, eventfdWrite } from "./events.ts";
 export {

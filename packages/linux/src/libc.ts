@@ -73,6 +73,7 @@ export const mmap64 = bind<
 >("intptr_t mmap64(intptr_t, size_t, int, int, int, int64_t)");
 export const munmap = bind<(address: number, bytes: number) => number>("int munmap(intptr_t, size_t)");
 // syscall(2) for what libc does not offer by name; all arguments are words, so a fixed list is as good as a variable one.
+export const syscall1 = bind<(number: number, a: number) => number>("intptr_t syscall(intptr_t, intptr_t)");
 export const syscall2 = bind<(number: number, a: number, b: number) => number>(
   "intptr_t syscall(intptr_t, intptr_t, intptr_t)",
 );

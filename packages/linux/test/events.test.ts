@@ -2,9 +2,9 @@
 // and that none of the traps of the binding below them shows.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { openSync } from "node:fs";
+import { openSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ERRNO as DATA_ERRNO, readAt, signalEventfd, writeAt } from "../src/data/index.ts";
+import { ERRNO as DATA_ERRNO, endSignals, readAt, signalEventfd, writeAt } from "../src/data/index.ts";
 import {
   addressOf,
   adoptEventfd,
@@ -91,6 +91,20 @@ describe("eventfds", () => {
     const args = ["--input-type=module", "-e", script];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 });
     expect(stdout + stderr).toBe("0 0 1\ntrue\n");
+  });
+
+  it("need nothing of the kernel any more when a thread has ended its signals", () => {
+    const contexts = (): number => readFileSync("/proc/self/maps", "utf8").split("[aio]").length - 1;
+    const fd = eventfd();
+    endSignals();
+    const none = contexts();
+    for (let i = 0; i < 3; i++) {
+      expect(signalEventfd(fd)).toBe(0);
+      endSignals();
+      endSignals();
+    }
+    expect([eventfdRead(fd), contexts()]).toEqual([3, none]);
+    closeFd(fd);
   });
 
   it("of a peer are made non-blocking, and anything else is refused", () => {

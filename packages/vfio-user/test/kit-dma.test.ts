@@ -80,3 +80,35 @@ test("a file that can be cut is never mapped: it is cut, and the access refused"
   closeFd(fd);
   rmSync(path);
 });
+
+test("a file that was cut between the server's look at it and the seal is not mapped", () => {
+  const memory = memfdCreate("memory", 4096);
+  const dma = new DmaMemory(none, () => true);
+  dma.map(region(memory)); // 8192 bytes
+  expect(dma.view(0x10000n, 1, false)).toBeNull();
+  dma.unmapAll();
+  closeFd(memory);
+});
+
+test("an access that fails in one region leaves no rejection of another's unattended", async () => {
+  const unattended: unknown[] = [];
+  const listener = (reason: unknown): void => void unattended.push(reason);
+  process.on("unhandledRejection", listener);
+  let leave = (_error: Error): void => {};
+  const messages = {
+    dmaRead: () => new Promise<Uint8Array>((_, reject) => (leave = reject)),
+    dmaWrite: () => new Promise<void>((_, reject) => (leave = reject)),
+  };
+  const dma = new DmaMemory(messages, () => true);
+  const memory = memfdCreate("memory", 4096);
+  dma.map({ ...region(memory), fd: -1, mode: "message", size: 4096n });
+  dma.map(region(memory, { iova: 0x11000n, mode: "file", size: 4096n }));
+  ftruncateSync(memory, 0);
+  await expect(dma.read(0x10ff0n, 32)).rejects.toMatchObject({ errno: ERRNO.EFAULT });
+  leave(new Error("the client has left"));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(unattended).toEqual([]);
+  process.off("unhandledRejection", listener);
+  dma.unmapAll();
+  closeFd(memory);
+});

@@ -2,7 +2,7 @@
 // task pins the thread it landed on to its lcore's CPUs, then imports the data module it was given and calls its function.
 // A function that throws is reported as a value: a rejected task always means that the thread itself died.
 import { workerData } from "node:worker_threads";
-import { setAffinity } from "@emudev/linux/data";
+import { endSignals, setAffinity } from "@emudev/linux/data";
 import { Arena, type ArenaHandle, Qsbr } from "@emudev/shm/data";
 import { makeLcoreEnv } from "../data/env.ts";
 
@@ -41,5 +41,7 @@ export default async function run(task: LcoreTask): Promise<LcoreOutcome> {
   } catch (error) {
     const { name, message, stack = "" } = error instanceof Error ? error : new Error(String(error));
     return { error: { name, message, stack } };
+  } finally {
+    endSignals(); // the pool ends the thread without telling it
   }
 }

@@ -51,6 +51,8 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
       throw new EmuDevError("EINVAL", `${where}: unknown protection ${prot}`);
     if (fd < 0) return { ...request, off: 0, file: "", remote, mapping: null };
 
+    // First, since the client may be cutting the file right now: the size that counts is that which cannot shrink any more.
+    sealAgainstShrinking(fd);
     const stat = fileStat(fd);
     if (stat.type !== "file")
       throw new EmuDevError("EINVAL", `${where}: fd is a ${stat.type}; guest memory is a memfd or a regular file`);
@@ -59,7 +61,6 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
         "EINVAL",
         `${where}: ends at ${hex(fileOffset + size)} of a file of ${hex(stat.size)} bytes`,
       );
-    sealAgainstShrinking(fd);
     const mapping = prot === 0 || request.mode === "file" ? null : mapFile(arena, fd, stat, fileOffset, size, prot);
     const region = { ...request, off: mapping?.off ?? 0, file: `${stat.dev}:${stat.ino}`, remote, mapping };
     if (mapping === null) return region;

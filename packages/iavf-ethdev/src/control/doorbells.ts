@@ -81,14 +81,14 @@ function unmappable({ offset, areas, fd }: Bar0Info): string | null {
 
 /** Why `bytes` bytes of a file of the server's must not be mapped, null when they may. Seals the file where it can. */
 export function unsafe(fd: number, bytes: bigint): string | null {
-  if (fileStat(fd).size < bytes) return "its file is too short";
   try {
     const seals = getSeals(fd); // -1 for a file that can carry none, which addSeals then refuses
     if (seals < 0 || (seals & SEAL.SHRINK) === 0) addSeals(fd, SEAL.SHRINK);
   } catch (error) {
     return `its file could be shortened (${reasonOf(error)})`;
   }
-  return null;
+  // Asked only now, when the server cannot shorten it any more.
+  return fileStat(fd).size < bytes ? "its file is too short" : null;
 }
 
 function mapPages(arena: Arena, { offset, fd }: Bar0Info, log: Logger): { tx: number; rx: number } | null {

@@ -3,4 +3,4 @@
 export { getAffinity, setAffinity } from "../affinity.ts";
 export { ERRNO, errnoName } from "../errors.ts";
 export { readAt, writeAt } from "./calls.ts";
-export { signalEventfd } from "./signal.ts";
+export { endSignals, signalEventfd } from "./signal.ts";

@@ -5,13 +5,13 @@
 // largest value. The operation here is a read of 0 bytes from the eventfd itself, which ends at once, with EINVAL, inside
 // the call; what counts is that it ends. Costs about 0.4 us more than the write, which it falls back to where the kernel has
 // no such calls (before Linux 5.8, or forbidden by a sandbox). Called by lcores and by the main thread.
-import { address, close, errno, eventfdCreate, read, syscall2, syscall3, syscall5, write } from "../libc.ts";
+import { address, close, errno, eventfdCreate, read, syscall1, syscall2, syscall3, syscall5, write } from "../libc.ts";
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 const EAGAIN = 11;
 // System call numbers differ between the machines; process.arch is there in every thread.
-const [IO_SETUP, IO_GETEVENTS, IO_SUBMIT] = process.arch === "x64" ? [206, 208, 209] : [0, 4, 2];
+const [IO_SETUP, IO_DESTROY, IO_GETEVENTS, IO_SUBMIT] = process.arch === "x64" ? [206, 207, 208, 209] : [0, 1, 4, 2];
 /** Operations that may be under way; each is over when the call returns, and its outcome is fetched when the ring is full. */
 const OPERATIONS = 64;
 /** The kernel rounds the ring up; what is not fetched at once is fetched the next time. */
@@ -44,6 +44,15 @@ export function signalEventfd(fd: number): number {
   return submit(context, fd);
 }
 
+/**
+ * Gives back what the kernel holds for this thread's signals: it belongs to the process and would outlive the thread. To be
+ * called by whoever is about to end a thread; a later signal starts anew.
+ */
+export function endSignals(): void {
+  if (context !== undefined && context !== 0) syscall1(IO_DESTROY, context);
+  context = undefined;
+}
+
 function submit(to: number, fd: number): number {
   iocb[IOCB_FD] = fd;
   iocb[IOCB_RESFD] = fd;
@@ -65,9 +74,13 @@ function makeContext(): number {
   if (syscall2(IO_SETUP, OPERATIONS, address(bytesOf(id))) !== 0) return 0;
   const made = Number(id[0]);
   const fd = eventfdCreate(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (fd < 0) return 0; // untried is not good enough
+  if (fd < 0) {
+    syscall1(IO_DESTROY, made);
+    return 0; // untried is not good enough
+  }
   const counter = new BigUint64Array(1);
   const works = submit(made, fd) === 0 && read(fd, bytesOf(counter), 8) === 8 && counter[0] === 1n;
   close(fd);
+  if (!works) syscall1(IO_DESTROY, made);
   return works ? made : 0;
 }

@@ -75,9 +75,16 @@ export class DmaMemory {
     return region.mapping.bytes.subarray(from, from + bytes);
   }
 
-  /** Takes over the region's fd. */
+  /** Takes over the region's fd, also when it throws. */
   map(region: DmaRegion): void {
-    this.#regions.push({ ...region, mapping: region.fd < 0 ? null : mapWhereSafe(region) });
+    let mapping: RegionMapping | null;
+    try {
+      mapping = region.fd < 0 ? null : mapWhereSafe(region);
+    } catch (error) {
+      closeFd(region.fd);
+      throw error;
+    }
+    this.#regions.push({ ...region, mapping });
     this.#regions.sort((a, b) => (a.iova < b.iova ? -1 : 1));
   }
 
@@ -142,8 +149,14 @@ function each(
   const waits: Promise<void>[] = [];
   let done = 0;
   for (const { region, at, count } of pieces) {
-    const result = act(region, at, bytes.subarray(done, done + count));
-    if (result !== undefined) waits.push(result);
+    try {
+      const result = act(region, at, bytes.subarray(done, done + count));
+      if (result !== undefined) waits.push(result);
+    } catch (error) {
+      // Not thrown: nobody would then look at those that wait, and a rejection that nobody looks at ends the process.
+      waits.push(Promise.reject(error));
+      break;
+    }
     done += count;
   }
   return waits.length > 0 ? Promise.all(waits) : undefined;

@@ -2,7 +2,7 @@
 // request notifiers. Messages go to the eventfds that the client has bound; a client that binds them has enabled the
 // vectors, whether or not it writes the enable bit (the kernel's VFIO does that for its users). device.ts has one.
 
-import { closeFd, eventfdWrite } from "@emudev/linux";
+import { closeFd, signalEventfd } from "@emudev/linux";
 import { refusal } from "../errors.ts";
 import type { PciConfig } from "../pci/config.ts";
 import type { IrqSpec } from "../server/device.ts";
@@ -49,7 +49,7 @@ export class Interrupts {
    */
   raise(vector: number): boolean {
     if (this.#inUse(PCI_IRQ.MSIX)) return this.#raiseMsix(vector);
-    if (this.#inUse(PCI_IRQ.MSI)) return this.#raiseMsi(vector % this.#config.msiVectors);
+    if (this.#inUse(PCI_IRQ.MSI)) return this.#raiseMsi(vector % this.#msiVectors);
     return false;
   }
 
@@ -124,13 +124,19 @@ export class Interrupts {
     return (this.#counts[index] as number) > 0 && (enabled || this.#isBound(index));
   }
 
+  /** What the driver has given; of a client that only binds eventfds, as many as reach up to the last of them. */
+  get #msiVectors(): number {
+    if (this.#config.msiEnabled) return this.#config.msiVectors;
+    return (this.#fds[PCI_IRQ.MSI] as Int32Array).findLastIndex((fd) => fd >= 0) + 1;
+  }
+
   #isBound(index: number): boolean {
     return (this.#fds[index] as Int32Array).some((fd) => fd >= 0);
   }
 
   #write(index: number, vector: number): boolean {
     const fd = this.#fds[index]?.[vector] ?? -1;
-    if (fd >= 0) eventfdWrite(fd);
+    if (fd >= 0) signalEventfd(fd); // the client has it too, and must not make us wait
     return fd >= 0;
   }
 

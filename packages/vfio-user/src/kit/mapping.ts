@@ -17,12 +17,15 @@ const MAX_BYTES = 2 ** 31;
 /** Null where it is not safe, or not possible. The fd stays the caller's. */
 export function mapWhereSafe({ fd, mode, size, prot, fileOffset }: DmaRegion): RegionMapping | null {
   if (mode !== "map" || size > MAX_BYTES) return null;
-  // huge pages are mapped as wholes
-  const block = BigInt(fileStat(fd).blockSize);
-  const skip = fileOffset % block;
-  const bytes = ((skip + size + block - 1n) / block) * block;
   try {
     if (!cannotShrink(fd)) return null;
+    // The client may have cut it after the server looked at its size; from here on it cannot.
+    const { blockSize, size: fileBytes } = fileStat(fd);
+    if (fileOffset + size > BigInt(fileBytes)) return null;
+    // huge pages are mapped as wholes
+    const block = BigInt(blockSize);
+    const skip = fileOffset % block;
+    const bytes = ((skip + size + block - 1n) / block) * block;
     const mapping = mapAnywhere(Number(bytes), prot, fd, fileOffset - skip);
     return { bytes: new Uint8Array(mapping.buffer, Number(skip), Number(size)), unmap: () => mapping.unmap() };
   } catch (error) {

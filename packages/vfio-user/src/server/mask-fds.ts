@@ -2,7 +2,7 @@
 // whoever has those of TRIGGER. An UNMASK eventfd is watched: KVM writes it when the guest has acknowledged a
 // level-triggered interrupt (its resample eventfd), without QEMU. A MASK eventfd is written when its vector becomes masked.
 
-import { closeFd, eventfdRead, eventfdWrite, type Watcher, watch } from "@emudev/linux";
+import { closeFd, eventfdRead, signalEventfd, type Watcher, watch } from "@emudev/linux";
 
 interface MaskFd {
   index: number;
@@ -42,7 +42,7 @@ export class MaskFds {
   /** A vector has become masked. */
   signal(index: number, vector: number): void {
     for (const each of this.#bound) {
-      if (each.index === index && each.vector === vector && each.watcher === null) eventfdWrite(each.fd);
+      if (each.index === index && each.vector === vector && each.watcher === null) signalEventfd(each.fd);
     }
   }
 
