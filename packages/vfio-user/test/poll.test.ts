@@ -31,6 +31,16 @@ describe.each([false, true])("poll: %s", (poll) => {
     await until(() => device.calls.includes("disconnected"), "the clean-up");
   });
 
+  test("a callback that asks the client for memory gets it", async () => {
+    const memory = Uint8Array.of(5, 6, 7, 8);
+    const client = await VfioUserClient.connect(server.sockAddr, { onDmaRead: () => memory });
+    device.hold.regionWrite = async () => device.bar0.set(await server.dmaRead(0x1000n, 4), 64);
+    await client.regionWrite(0, 0, Uint8Array.of(1));
+    expect(await client.regionRead(0, 64, 4)).toEqual(memory);
+    client.close();
+    await until(() => device.calls.includes("disconnected"), "the clean-up");
+  });
+
   test("timers run and other servers answer while a client is connected; nothing goes on when it has left", async () => {
     const other = new VfioUserServer(newPath(), new TestDevice(), { poll });
     other.start();

@@ -76,10 +76,14 @@ function placeMsix({ interrupts }: PciDeviceSpec, bars: Layout["bars"]): MsixPla
   const { vectors } = wanted;
   if (vectors === 0) return null;
   const tableBytes = vectors * MSIX.ENTRY_SIZE;
+  const pbaBytes = Math.ceil(vectors / 64) * 8;
   if (wanted.bar !== undefined) {
     const { bar, table = 0, pba = table + tableBytes } = wanted;
     const areas = bars.find(([index]) => index === bar)?.[1];
-    if (areas?.memory || areas?.areas?.some((area) => overlaps(area, table, tableBytes) || overlaps(area, pba, 8)))
+    if (
+      areas?.memory ||
+      areas?.areas?.some((area) => overlaps(area, table, tableBytes) || overlaps(area, pba, pbaBytes))
+    )
       throw wrong(`the MSI-X table lies in memory of BAR${bar}, which the guest writes by itself`);
     return { bar, vectors, table, pba };
   }

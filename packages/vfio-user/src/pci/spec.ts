@@ -195,8 +195,12 @@ function checkMsix({ vectors, table, pba }: MsixSpec, bars: readonly BarSpec[]):
     const fits = bar !== undefined && bar.kind !== "io" && place.offset + bytes <= bar.bytes;
     assert(place.offset % 8 === 0 && fits, `the MSI-X ${what} does not lie in BAR${place.bar}`);
   };
-  inside("table", table, vectors * MSIX.ENTRY_SIZE);
-  inside("pending bit array", pba, Math.ceil(vectors / 64) * 8);
+  const [tableBytes, pbaBytes] = [vectors * MSIX.ENTRY_SIZE, Math.ceil(vectors / 64) * 8];
+  inside("table", table, tableBytes);
+  inside("pending bit array", pba, pbaBytes);
+  const apart =
+    table.bar !== pba.bar || table.offset + tableBytes <= pba.offset || pba.offset + pbaBytes <= table.offset;
+  assert(apart, "the MSI-X table and its pending bit array overlap");
 }
 
 function assert(condition: boolean, message: string): void {

@@ -59,11 +59,12 @@ export function poll(connection: Connection, mayWait: () => boolean): void {
     if (!connection.open) return;
     const end = performance.now() + SLICE_MS;
     let vain = 0;
-    while (connection.reading && mayWait()) {
+    // Once in any case: what a callback waits for may be an answer of this very client.
+    do {
       if (!connection.pump() && ++vain < VAIN_READS) continue;
       vain = 0;
       if (performance.now() >= end) break;
-    }
+    } while (connection.reading && mayWait());
     setImmediate(slice);
   };
   setImmediate(slice);
