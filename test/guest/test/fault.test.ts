@@ -39,7 +39,15 @@ test(
     await guest.ok("sleep 1");
     await recovers();
 
-    for (const error of ["receive-error", "empty"]) await fault(`descriptor rx0 ${error}`);
+    await fault("descriptor rx0 receive-error");
+    await recovers();
+    await fault("descriptor rx0 empty");
+    // iavf of Linux 6.1 takes an empty buffer for a lack of memory and stays at that descriptor until a reset; 6.12's goes on
+    const [major, minor] = (await guest.ok("uname -r")).split(".").map(Number);
+    if (major! < 6 || (major === 6 && minor! < 10)) {
+      await fault("reset 50");
+      await guest.ok("sleep 3");
+    }
     await recovers();
 
     await fault("mute all 500");
