@@ -41,7 +41,7 @@ beforeAll(async () => {
   await tell("set fwd rxonly");
   await drive("set fwd rxonly");
   for (const pmd of [device, driver]) await pmd.ask("start", PROMPT);
-});
+}, 120_000);
 
 afterAll(() => {
   for (const pmd of [driver, device]) pmd?.kill();
