@@ -201,6 +201,29 @@ describe("connecting", () => {
     (await connecting).close();
     await server.stop();
   });
+
+  test("an aborted signal ends a greeting that is not answered, and a connection that has long been made", async () => {
+    const fds = fdCount();
+    const early = new AbortController();
+    const [mute, theirs] = socketPair();
+    const greeting = VfioUserClient.attach(mute, { signal: early.signal });
+    early.abort();
+    await expect(greeting).rejects.toMatchObject({ code: "VFU_CLOSED" });
+    closeFd(theirs);
+    const [ours, other] = socketPair();
+    await expect(VfioUserClient.attach(ours, { signal: early.signal })).rejects.toThrow(/called off/);
+    closeFd(other);
+    const server = new VfioUserServer(newPath(), new TestDevice());
+    server.start();
+    const late = new AbortController();
+    const client = await VfioUserClient.connect(server.sockAddr, { signal: late.signal });
+    const closed = new Promise((resolve) => client.onClose(resolve));
+    late.abort();
+    await closed;
+    await expect(client.getInfo()).rejects.toMatchObject({ code: "VFU_CLOSED" });
+    await server.stop();
+    expect(fdCount()).toBe(fds);
+  });
 });
 
 describe("with any server", () => {
