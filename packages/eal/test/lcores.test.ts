@@ -1,7 +1,7 @@
 // The environment with real threads: launch and stop, affinity, naps and wake-ups, quiescence, failures, cleanup.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { closeFd, eventfd, eventfdRead, fdCount, getAffinity } from "@emudev/linux";
+import { closeFd, eventfd, eventfdRead, eventfdWrite, fdCount, getAffinity } from "@emudev/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   cyclesOf,
@@ -29,7 +29,7 @@ async function until(condition: () => boolean): Promise<void> {
 let env: Eal;
 let word: number;
 const load = (index: number) => Atomics.load(env.arena.i32, (word >>> 2) + index);
-const napping = (id: number) => Atomics.load(env.arena.i32, (env.lcores.get(id).off + LCORE_NAPPING) >>> 2) === 1;
+const napping = (id: number) => Atomics.load(env.arena.i32, (env.lcores.get(id).off + LCORE_NAPPING) >>> 2) !== 0;
 
 beforeEach(async () => {
   lines.length = 0;
@@ -120,6 +120,18 @@ describe("lcores", () => {
     lcores.wake(1);
     await until(() => load(1) > before);
     await until(() => lcoreUsage(arena, lcore).napUs / lcoreUsage(arena, lcore).naps > 1500); // longer than adaptive ones
+    // A queue's event wakes it with nothing done here; it stays readable, so naps end at once until it is read.
+    const fd = eventfd();
+    lcores.watch(fd);
+    const { napUs } = lcoreUsage(arena, lcore);
+    eventfdWrite(fd);
+    const many = lcoreUsage(arena, lcore).naps + 50;
+    await until(() => lcoreUsage(arena, lcore).naps > many);
+    expect(lcoreUsage(arena, lcore).napUs - napUs).toBeLessThan(50 * 100_000);
+    lcores.unwatch(fd);
+    closeFd(fd);
+    const quiet = lcoreUsage(arena, lcore).naps;
+    await until(() => lcoreUsage(arena, lcore).naps > quiet + 1);
     setPollMode(arena, lcores.workers, "adaptive");
     lcores.stop(1);
     await done;

@@ -47,4 +47,5 @@ export {
 } from "./sockets.ts";
 export { ifDown, ifMac, ifMtu, ifSetMac, ifSetMtu, ifState, ifUp, tapOpen } from "./tap.ts";
 export { groupId, userId } from "./users.ts";
+export { WaitSet } from "./wait-set.ts";
 export { type Interest, type Readiness, type Watcher, watch, watcherCount } from "./watch.ts";

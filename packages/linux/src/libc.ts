@@ -88,6 +88,9 @@ export const sigaction = bind<(signal: number, action: Pointer, old: Pointer) =>
 );
 export const eventfdCreate = bind<(initial: number, flags: number) => number>("int eventfd(uint32_t, int)");
 export const epoll_create1 = bind<(flags: number) => number>("int epoll_create1(int)");
+export const epoll_wait = bind<(epoll: number, events: Pointer, max: number, ms: number) => number>(
+  "int epoll_wait(int, void *, int, int)",
+);
 export const epoll_ctl = bind<(epoll: number, operation: number, fd: number, event: Pointer) => number>(
   "int epoll_ctl(int, int, int, void *)",
 );

@@ -112,7 +112,7 @@ export class AvfbePort implements EthDevOps {
     this.#wake = () => {
       for (const { id, state } of eal.lcores.workers) if (state === "running") eal.lcores.wake(id);
     };
-    this.#doorbells = new DoorbellWatch(this.#wake);
+    this.#doorbells = new DoorbellWatch(this.#wake, eal.lcores);
     this.#channel = eventChannelCreate(arena, `${name}.events`);
     this.#receiver = new EventReceiver(this.#channel, (type, arg) => this.#onEvent(type, arg), devId);
   }

@@ -15,6 +15,7 @@ import {
   LCORE_STATE,
   LCORE_STOP,
 } from "../layout/lcore.ts";
+import { LcoreEvents } from "./lcore-events.ts";
 import type { LcoreSpec } from "./lcore-list.ts";
 import type { LcoreOutcome, LcoreTask, LcoreThreadData } from "./lcore-thread.ts";
 import type { Logger } from "./log.ts";
@@ -55,6 +56,7 @@ export class Lcores {
   readonly #tasks = new Map<Lcore, Promise<unknown>>();
   readonly #onDeath: DeathHandler[] = [];
   readonly #affinity = getAffinity();
+  readonly #events: readonly LcoreEvents[];
   #closing = false;
 
   constructor(arena: Arena, qsbr: Qsbr, specs: readonly LcoreSpec[], mainId: number, log: Logger) {
@@ -67,6 +69,7 @@ export class Lcores {
     this.all = [main, ...others].map((spec, index) => makeLcore(arena, spec, index));
     this.main = this.all[0]!;
     this.workers = this.all.slice(1);
+    this.#events = this.workers.map(({ off }) => new LcoreEvents(arena, off));
     if (this.workers.length > 0) {
       const workerData: LcoreThreadData = { arena: arena.handle, qsbr: qsbr.off };
       this.#pool = new Piscina({
@@ -129,6 +132,16 @@ export class Lcores {
     for (const lcore of this.workers) stopLcore(this.#arena, lcore.off);
   }
 
+  /** Lets an eventfd end the waits of lcores in interrupt mode, until unwatch(); its owner reads it, and wakes them otherwise. */
+  watch(fd: number): void {
+    for (const events of this.#events) events.add(fd);
+  }
+
+  /** Before the fd is closed. */
+  unwatch(fd: number): void {
+    for (const events of this.#events) events.remove(fd);
+  }
+
   /** Ends an lcore's nap. */
   wake(lcoreId: number): void {
     wakeLcore(this.#arena, this.get(lcoreId).off);
@@ -158,6 +171,7 @@ export class Lcores {
     clearTimeout(late);
     if (!ended) this.#log.error("an lcore does not stop: its thread is ended by force");
     await this.#pool?.destroy();
+    for (const events of this.#events) events.close();
     setAffinity(this.#affinity);
     for (const lcore of this.all) this.#arena.memzoneFree(zoneName(lcore.id));
   }

@@ -1,7 +1,8 @@
 // The loop of a polling lcore. A busy turn costs a load of the stop word and a quiescent report; the clock is read only while
 // idle, unless turns are timed. After 100 us without a packet the lcore naps on its wake word, never past env.deadlineUs:
-// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 100 ms at once if an event
-// is sure to end it, else as adaptive; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
+// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 100 ms at once, in
+// epoll, if an event is sure to end it, else as adaptive; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
+import { readAt, waitEvents } from "@emudev/linux/data";
 import {
   LCORE_BUSY_LOOPS,
   LCORE_BUSY_NS,
@@ -13,7 +14,11 @@ import {
   LCORE_RECORD,
   LCORE_STOP,
   LCORE_TIMED_NS,
+  LCORE_WAIT_FD,
   LCORE_WAKE,
+  LCORE_WAKE_FD,
+  NAP_EVENTS,
+  NAP_WORD,
   POLL_BUSY,
   POLL_INTERRUPT,
 } from "../layout/lcore.ts";
@@ -70,10 +75,11 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
         continue;
       }
       const mode = u32[modeWord]!;
-      const longest = mode === POLL_BUSY ? 0 : mode === POLL_INTERRUPT && announced() ? NAP_INTERRUPT_US : napUs;
+      const sure = mode === POLL_INTERRUPT && announced();
+      const longest = mode === POLL_BUSY ? 0 : sure ? NAP_INTERRUPT_US : napUs;
       const wanted = Math.min(longest, clock.leftUs());
       if (wanted < NAP_LEAST_US) continue;
-      if (nap(env, wakeWord, seen, wanted, counters)) {
+      if (nap(env, wakeWord, seen, wanted, sure, counters)) {
         napUs = Math.min(napUs * 2, NAP_LAST_US);
         seen = Atomics.load(i32, wakeWord);
       } else {
@@ -89,18 +95,23 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
   }
 }
 
-/** Sleeps; true when the time ran out, false when the lcore was woken. */
-function nap(env: LcoreEnv, word: number, seen: number, us: number, counters: LoopCounters): boolean {
+/** Sleeps; true when the time ran out, false when the lcore was woken. `sure`: by its queues' events too, to the millisecond. */
+function nap(env: LcoreEnv, word: number, seen: number, us: number, sure: boolean, counters: LoopCounters): boolean {
   const { arena, qsbr, index, off } = env;
   const napping = (off + LCORE_NAPPING) >>> 2;
   const from = env.nowUs();
   qsbr.offline(index);
-  Atomics.store(arena.i32, napping, 1);
-  const outcome = Atomics.wait(arena.i32, word, seen, us / 1000);
+  const events = sure && us >= 1000 ? arena.i32[(off + LCORE_WAIT_FD) >>> 2]! : 0;
+  let timedOut = false;
+  Atomics.store(arena.i32, napping, events === 0 ? NAP_WORD : NAP_EVENTS);
+  if (events === 0) timedOut = Atomics.wait(arena.i32, word, seen, us / 1000) === "timed-out";
+  else if (Atomics.load(arena.i32, word) === seen) timedOut = waitEvents(events, Math.floor(us / 1000)) === 0;
   Atomics.store(arena.i32, napping, 0);
+  // Doorbells are the main thread's to read; what woke this lcore alone is read here.
+  if (events !== 0) readAt(arena.i32[(off + LCORE_WAKE_FD) >>> 2]!, arena.base + env.scratch, 8);
   qsbr.online(index);
   counters.napped(env.nowUs() - from);
-  return outcome === "timed-out";
+  return timedOut;
 }
 
 const WHOLE_MAX = 2 ** 30;

@@ -2,5 +2,5 @@
 
 export { getAffinity, setAffinity } from "../affinity.ts";
 export { ERRNO, errnoName } from "../errors.ts";
-export { readAt, writeAt } from "./calls.ts";
+export { readAt, waitEvents, writeAt } from "./calls.ts";
 export { endSignals, signalEventfd } from "./signal.ts";
