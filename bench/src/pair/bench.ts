@@ -30,7 +30,7 @@ const UNDER_WAY = 4 * DESCRIPTORS;
 export async function pairBench(name: string, quick: boolean): Promise<Result[] | string> {
   const cpus = getAffinity();
   if (cpus.length < 2) return "two CPUs are needed";
-  const missing = dpdkMissing();
+  const missing = dpdkMissing() ?? (await hugePagesMissing());
   if (missing !== undefined) console.error(`${name}: without memif beside it: ${missing}`);
   const folder = mkdtempSync(join(tmpdir(), "pair-"));
   const rounds = quick ? 1 : 7;
@@ -47,6 +47,15 @@ export async function pairBench(name: string, quick: boolean): Promise<Result[] 
     return await (missing === undefined ? withHugePages(HUGE_PAGES, all) : all());
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function hugePagesMissing(): Promise<string | undefined> {
+  try {
+    await withHugePages(HUGE_PAGES, async () => {});
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 
