@@ -12,6 +12,8 @@ import { pathBench } from "./path.ts";
 import { peersBench } from "./peers/bench.ts";
 import { ringsBench } from "./rings/bench.ts";
 import { twoThreadsBench } from "./rings/two-threads.ts";
+import { scaleBench } from "./scale/bench.ts";
+import { neighboursBench } from "./scale/neighbours.ts";
 import { transportBench } from "./transport/bench.ts";
 
 export interface BenchEntry {
@@ -33,6 +35,8 @@ export const benches: readonly BenchEntry[] = [
   { name: "idle", run: (_arena, effort) => idleBench("idle", effort === QUICK) },
   { name: "pair", run: (_arena, effort) => pairBench("pair", effort === QUICK) },
   { name: "transport", run: (_arena, effort) => transportBench("transport", effort === QUICK) },
+  { name: "scale/turn", run: (arena, effort) => neighboursBench(arena, "scale/turn", effort) },
+  { name: "scale/process", run: (_arena, effort) => scaleBench("scale/process", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
   { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },
 ];

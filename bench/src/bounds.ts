@@ -8,6 +8,7 @@ const BOUNDS: readonly [pattern: RegExp, ratio: number][] = [
   [/^ring\/spsc-two-threads$/, Number.POSITIVE_INFINITY], // two threads meet as the scheduler pleases
   [/^ring\//, 6],
   [/^(mempool|pktmbuf)\//, 6],
+  [/^scale\/turn-/, 4], // 24 without the schedule
   [/^avfbe\/rxtx-/, 2.2],
   [/^avfbe\//, 2.5],
   [/^transport\/.*-c-/, Number.POSITIVE_INFINITY], // C against C

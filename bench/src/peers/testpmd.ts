@@ -3,6 +3,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 
 const PROMPT = "testpmd> ";
+/** Told at any time, behind the prompt too. */
+const EVENT = /\nPort \d+: [a-z ]+ event\n/g;
 const PATIENCE_MS = 60_000;
 
 /** Counters of a port, and when they were read. */
@@ -30,7 +32,7 @@ export class Testpmd {
     this.#child = spawn(command, args);
     this.#child.stdin.on("error", () => {});
     this.#child.stdout.on("data", (chunk) => {
-      this.#text += chunk;
+      this.#text = (this.#text + chunk).replace(EVENT, "");
       if (aside !== undefined)
         this.#text = this.#text.replace(aside, (...match) => {
           this.taken.push(match.slice(0, -2) as RegExpMatchArray);

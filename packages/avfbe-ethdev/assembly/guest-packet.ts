@@ -69,7 +69,12 @@ export const TOOK_PACKET: u32 = 1 << 16; // a packet is in the mbuf
 export const TOOK_TSO: u32 = 1 << 17; // a packet lies in scratch memory, to be segmented
 export const NO_MBUF: u32 = 1 << 18; // nothing consumed: no mbuf for the rest of the packet
 
+/** What the last call is worth of a burst when it took nothing: 1, and more for many descriptors or bytes looked at. */
+export let wasted: u32 = 0;
+
 const TAG_ROOM: u32 = 8;
+const WASTED_DESCS_SHIFT: u32 = 5;
+const WASTED_BYTES_SHIFT: u32 = 11;
 
 // The packet at hand, as scan() found it. Set anew for each packet before it is read.
 let descs: u32 = 0; // descriptors
@@ -85,6 +90,7 @@ let fault: u32 = 0; // the counter of what is wrong, 0 = nothing
  * @returns see above; 0 = the packet is not complete yet, or its memory is not mapped
  */
 export function takePacket(q: u32, gq: u32, table: u32, ring: u32, head: u32, avail: u32, mbuf: u32, lcore: u32): u32 {
+  wasted = 1;
   if (load<u32>(gq, GTX_SKIP)) return skip(gq, ring, head, avail, 0);
   if (!scan(gq, ring, head, avail)) return 0;
   if (fault == GTX_NO_EOP || fault == GTX_BAD_TYPE) {
@@ -113,6 +119,7 @@ export function takePacket(q: u32, gq: u32, table: u32, ring: u32, head: u32, av
     count(gq, GTX_BAD_ADDRESS, 1);
     return descs;
   }
+  wasted = 1 + (bytes >>> WASTED_BYTES_SHIFT);
   const offsets = <u32>(command >> TX_OFFSET_SHIFT) & TX_OFFSET_MASK;
   const before = p;
   let flags: u32 = 0;
@@ -237,5 +244,6 @@ function skip(gq: u32, ring: u32, head: u32, avail: u32, done: u32): u32 {
     store<u32>(gq, 0, GTX_SKIP);
     break;
   }
+  wasted = 1 + (done >>> WASTED_DESCS_SHIFT);
   return done;
 }

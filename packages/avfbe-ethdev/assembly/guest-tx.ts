@@ -36,9 +36,9 @@ import {
   GTX_TSO_LEFT,
   POSITION_SKIP,
 } from "../src/layout/guest-queue";
-import { RXQ_LEND, RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
+import { BURST_DESCS_MAX, RXQ_LEND, RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
 import { count, MAC_MASK, sealed } from "./count";
-import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO } from "./guest-packet";
+import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO, wasted } from "./guest-packet";
 import { PLAIN, PLAIN_MASK, plainBytes, plainGroups, takePlain } from "./guest-tx-plain";
 import { tsoNext, tsoSegments } from "./tso";
 
@@ -62,6 +62,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   }
   let avail = tail >= first ? tail - first : tail + size - first;
   if (load<u32>(gq, GTX_DRAIN)) avail = 0;
+  avail = min<u32>(avail, BURST_DESCS_MAX); // enough for any packet, and a bound to what a guest can have us look at
   const segments = load<u32>(gq, GTX_TSO_LEFT) ? tsoSegments(gq) : 0;
   if ((avail | segments) == 0) return 0;
 
@@ -95,6 +96,7 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
   // Not 0: the next burst completes this one's descriptors. Those before it may be waiting still, where the ring was not there.
   let later: u32 = load<u32>(gq, GTX_DONE) == first ? durable : 1;
   let head = first;
+  let lost: u32 = 0; // of the burst: what the guest spoils it has to wait for as for packets
   if (ring) {
     let skipping = load<u32>(gq, GTX_SKIP) != 0;
     while (done < held && avail) {
@@ -167,6 +169,9 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
       } else if (used == 0) {
         starved = (took & NO_MBUF) != 0;
         break;
+      } else {
+        lost += wasted;
+        if (done + lost >= n) break;
       }
     }
     if (later) store<u32>(gq, head, GQ_HEAD);

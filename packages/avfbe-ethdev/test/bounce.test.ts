@@ -29,8 +29,8 @@ async function withGuest(
   body: (world: { guest: FakeGuest; host: GuestHost; rx: RxRing; tx: TxRing }) => Promise<void>,
   rings: { rxSize?: number; txSize?: number; bufSize?: number } = {},
 ): Promise<void> {
-  const { guest, port } = await rig.attach(index++, { bytes: kind === "file" ? 5 * 1024 * MIB : 8 * MIB });
-  if (kind === "file") await guest.map();
+  const { guest, port } = await rig.attach(index++, { bytes: 8 * MIB });
+  if (kind === "file") await guest.map("file");
   else await guest.mapRemote();
   expect(guest.table.isMapped(GUEST_BASE, 1)).toBe(false);
   const host = { guest, enable: (queue: number) => guest.enable(queue) };

@@ -182,3 +182,25 @@ test.each([
   },
   60_000,
 );
+
+test("a burst looks at no more of a ring of garbage than of packets, so that neighbours get their turn", async () => {
+  const bench = await Bench.make(pool, { bytes: 1 << 20 });
+  benches.push(bench);
+  const ring = await TxRing.make(bench, 4096);
+  const queue = bench.queues.tx[0]!;
+  const heads = (n: number): number[] =>
+    Array.from({ length: n }, () => {
+      expect(bench.receive(32)).toEqual([]);
+      return queue.get(GQ_HEAD);
+    });
+
+  for (let i = 0; i < 1000; i++) ring.put(0n, 0xffn); // unknown types
+  for (let i = 0; i < 1000; i++) ring.put(1n << 60n, dataWord({ length: 100, cmd: 3 })); // nowhere
+  for (let i = 0; i < 2000; i++) ring.put(GUEST_BASE, dataWord({ length: 100 })); // endless
+  ring.kick();
+  expect(heads(3)).toEqual([32, 64, 96]);
+  heads(60);
+  expect(queue.get(GQ_HEAD)).toBeLessThanOrEqual(63 * 32 + 512);
+  heads(10); // the endless one: 512 descriptors a burst
+  expect(queue.get(GQ_HEAD)).toBe(4000);
+});

@@ -29,7 +29,8 @@ export function xlat(table: u32, iova: u64, len: u32, prot: u32): u32 {
     const region = table + MEM_TABLE_REGIONS + at * MEM_REGION_BYTES;
     const delta = iova - load<u64>(region, MEM_REGION_IOVA);
     const size = load<u64>(region, MEM_REGION_SIZE);
-    if (delta < size && size - delta >= <u64>len) return answer(region, <u32>delta, prot);
+    // What is not mapped here may be so by the next entry, which this one then overlaps.
+    if (delta < size && size - delta >= <u64>len && load<u32>(region, MEM_REGION_OFF)) return answer(region, <u32>delta, prot);
   }
   return xlatSearch(table, <u32>iova, <u32>(iova >> 32), len, prot);
 }

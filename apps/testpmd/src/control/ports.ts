@@ -149,6 +149,7 @@ export class Ports {
     const { rxq, txq, rxd, txd, mbcache } = this.#config;
     const port = rxq * (rxd || DESCRIPTORS_GUESS) + txq * (txd || DESCRIPTORS_GUESS);
     const lcores = this.#eal.lcores.all.length * (1.5 * mbcache + 2 * BURST_MAX);
-    return Math.max(MBUFS_MIN, Math.ceil((this.all().length + 2) * port + lcores));
+    const keeping = this.all().filter((dev) => !dev.infoGet().keepsNoMbufs).length;
+    return Math.max(MBUFS_MIN, Math.ceil((keeping + 2) * port + lcores));
   }
 }

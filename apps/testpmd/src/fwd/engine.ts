@@ -9,6 +9,7 @@ import { mac } from "./mac.ts";
 import { macswap } from "./macswap.ts";
 import type { FwdModeName } from "./modes.ts";
 import { rxonly } from "./rxonly.ts";
+import { Schedule, type Step } from "./schedule.ts";
 import { type FwdMode, Stream } from "./stream.ts";
 import type { FwdTask, QueueRef, StreamTask } from "./task.ts";
 import { txonly } from "./txonly.ts";
@@ -48,13 +49,8 @@ async function open(env: LcoreEnv, task: FwdTask, stream: StreamTask): Promise<S
 }
 
 /** One turn of several streams. */
-function together(steps: readonly (() => number)[]): () => number {
-  if (steps.length === 1) return steps[0]!;
-  return () => {
-    let moved = 0;
-    for (let i = 0; i < steps.length; i++) moved += steps[i]!();
-    return moved;
-  };
+function together(steps: readonly Step[]): Step {
+  return steps.length === 1 ? steps[0]! : new Schedule(steps).turn;
 }
 
 /** `first` for some turns, `go` once, then `then` for ever. Inside the loop, since drivers may be called nowhere else. */

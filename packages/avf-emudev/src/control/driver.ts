@@ -65,6 +65,7 @@ export function show(name: string): Record<string, unknown> | null {
     link: device.linkUp ? `up ${attributes.get("link_speed")} Mbps` : "down",
     faults: device.faults.list(),
     counters: { ...device.counters },
+    windows: { ...device.memory.demand },
     vfio_user: { ...device.server.stats },
   };
 }

@@ -77,6 +77,8 @@ export class GuestQueue {
   doorbellFd = -1;
   /** Carries for it while its memory is not mapped. */
   bounce: Bounce | null = null;
+  /** Guest address of the ring while its window is kept mapped. */
+  pinned: bigint | null = null;
   readonly #context: GuestContext;
   #scratch: string | null = null;
   /** Where the provider keeps how far the queue is. */
@@ -226,6 +228,21 @@ export class GuestQueue {
     this.put(GQ_HEAD, 0);
     if (this.kind === "tx") this.put(GTX_DONE, 0);
     this.put(GQ_WANT_BOUNCE, 0);
+  }
+
+  /** Guest addresses of the buffers of up to `max` posted descriptors, the next one first, behind that of the ring. */
+  posted(max: number): bigint[] {
+    const ring = this.#ring;
+    if (ring === null) return [];
+    const { arena } = this.#context;
+    const addresses = [ring.base];
+    const off = ring.memory.translate(ring.base, this.ringBytes(ring.size), 0);
+    const tail = Atomics.load(arena.u32, this.get(GQ_DOORBELL) >>> 2);
+    if (off === 0 || tail >= ring.size) return addresses;
+    const words = this.ringBytes(1) >>> 3;
+    for (let at = this.get(GQ_HEAD); at !== tail && addresses.length <= max; at = (at + 1) % ring.size)
+      addresses.push(arena.u64[(off >>> 3) + at * words]!);
+    return addresses;
   }
 
   get(field: number): number {

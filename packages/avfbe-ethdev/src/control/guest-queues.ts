@@ -11,6 +11,9 @@ import { TxBounce } from "./bounce-tx.ts";
 import { type GuestContext, GuestQueue, stateBytes } from "./guest-queue.ts";
 import { RssTable } from "./rss.ts";
 
+/** Descriptors whose buffers a queue is given at once, which is more than any packet has, and that are looked at before one goes. */
+const WANTED_MAX = 300;
+const POSTED_MAX = 1024;
 /** How long a disabled queue's messages to the guest's memory are waited for. */
 const MESSAGES_MS = 100;
 /** How long the segments of a packet that is being sent are waited for, and how often they are looked at. */
@@ -98,14 +101,17 @@ export class GuestQueues {
     if (queue.enabled) await this.disable(number);
     const info = emuGetQueueInfo(this.#env.devId, number);
     if (info === null) return;
+    const memory = emuGetMemTable(this.#env.devId);
+    if (await memory.pin(info.base)) queue.pinned = info.base;
     const wrong = queue.fill(info);
     if (wrong !== null) {
+      this.#unpin(queue);
       this.#env.warn(`${queue.name} is not usable: ${wrong}`);
       return;
     }
     queue.enabled = true;
     queue.published = true;
-    if (emuGetMemTable(this.#env.devId).isMapped(info.base, queue.ringBytes(info.size))) this.publish();
+    if (memory.isMapped(info.base, queue.ringBytes(info.size))) this.publish();
     else await this.takeOver(number); // no packet finds the queue half ready
   }
 
@@ -136,6 +142,29 @@ export class GuestQueues {
       ...this.rx.filter(wants).map((queue) => 2 * queue.pair),
       ...this.tx.filter(wants).map((queue) => 2 * queue.pair + 1),
     ];
+  }
+
+  /**
+   * Has the memory that a queue waits for mapped, and what it will want next; where that cannot be, it is carried for.
+   * @returns whether windows on demand were asked for, so that the queue may soon want more
+   */
+  async reach(number: number): Promise<boolean> {
+    const queue = this.queue(number);
+    if (!queue?.published || queue.bounce !== null) return false;
+    const memory = emuGetMemTable(this.#env.devId);
+    const wanted = queue.posted(WANTED_MAX);
+    const posted = (): bigint[] =>
+      [...this.rx, ...this.tx].flatMap((other) => (other.enabled ? other.posted(POSTED_MAX) : []));
+    const { misses } = memory.demand;
+    if (wanted.some((iova) => memory.isOnDemand(iova)) && (await memory.fetch(wanted, posted))) {
+      // Nothing was missing: the lcore had an older table, or what it waits for is of another kind.
+      if (memory.demand.misses !== misses || !wanted.some((iova) => memory.isBeyond(iova))) {
+        queue.put(GQ_WANT_BOUNCE, 0);
+        return true;
+      }
+    }
+    await this.takeOver(number);
+    return false;
   }
 
   /** Carries for a queue from here on, between the guest's memory and a shadow that the lcore is given instead. */
@@ -231,8 +260,14 @@ export class GuestQueues {
         const { bounce } = queue;
         queue.bounce = null;
         queue.leave(await bounce?.stop(patienceMs));
+        this.#unpin(queue);
       }),
     );
+  }
+
+  #unpin(queue: GuestQueue): void {
+    if (queue.pinned !== null) emuGetMemTable(this.#env.devId).unpin(queue.pinned);
+    queue.pinned = null;
   }
 
   #store(off: number, value: number): void {

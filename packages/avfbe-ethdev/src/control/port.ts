@@ -35,6 +35,7 @@ import { GuestStats } from "./guest-stats.ts";
 import { RSS_ATTRS } from "./rss.ts";
 
 const HOUSEKEEPING_MS = 10;
+const AGAIN_MS = 1;
 const STATS_EVERY = 25; // housekeeping turns between two updates of the guest's counters
 
 export class AvfbePort implements EthDevOps {
@@ -63,6 +64,7 @@ export class AvfbePort implements EthDevOps {
   #last: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #turns = 0;
+  #soon: NodeJS.Timeout | null = null;
   /** Queues whose take-over waits its turn. */
   readonly #takingOver = new Set<number>();
   /** Called when the link that linkGet reports has changed. */
@@ -143,6 +145,7 @@ export class AvfbePort implements EthDevOps {
       txDescLim: descLim,
       defaultRxRingSize: 512,
       defaultTxRingSize: 512,
+      keepsNoMbufs: true, // packets are copied into the guest's memory, or stay the guest's until the next burst
       speedCapa: [],
       retaSize: 0,
       hashKeySize: 0,
@@ -224,7 +227,13 @@ export class AvfbePort implements EthDevOps {
   }
 
   xstats(): [string, number][] {
-    return this.#stats.xstats();
+    const { mapped, evicted, misses } = emuGetMemTable(this.#devId).demand;
+    return [
+      ...this.#stats.xstats(),
+      ["mem_windows_mapped", mapped],
+      ["mem_windows_evicted", evicted],
+      ["mem_window_misses", misses],
+    ];
   }
 
   // The port takes whatever its guest sends, and has no filters of its own.
@@ -293,10 +302,20 @@ export class AvfbePort implements EthDevOps {
     for (const queue of this.queues.wanting()) {
       if (this.#takingOver.has(queue)) continue;
       this.#takingOver.add(queue);
-      void this.#serialize(() => this.queues.takeOver(queue))
+      void this.#serialize(() => this.queues.reach(queue))
+        .then((soon) => soon && this.#lookAgain())
         .catch((error: unknown) => this.#log.error(`${this.#name}: guest queue ${queue}: ${error}`))
         .finally(() => this.#takingOver.delete(queue));
     }
+  }
+
+  /** A queue that has got windows goes on at once, and may want the next. */
+  #lookAgain(): void {
+    this.#wake();
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null;
+      if (this.#timer !== null) this.#housekeeping();
+    }, AGAIN_MS);
   }
 
   #serialize<T>(job: () => Promise<T>): Promise<T> {

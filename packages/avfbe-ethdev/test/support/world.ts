@@ -98,9 +98,10 @@ export class FakeGuest {
     this.dev = emuDevAllocate(name, this.#ops());
   }
 
-  /** Maps the guest's memory for the device. */
-  map(): Promise<void> {
-    return this.table.map({ iova: GUEST_BASE, size: BigInt(this.bytes), prot: 3, fd: dupFd(this.fd), fileOffset: 0n });
+  /** Maps the guest's memory for the device, or gives it the file to read and write. */
+  map(mode: "map" | "file" = "map"): Promise<void> {
+    const range = { iova: GUEST_BASE, size: BigInt(this.bytes), prot: 3 };
+    return this.table.map({ ...range, fd: dupFd(this.fd), fileOffset: 0n, mode });
   }
 
   /** The same memory without an fd. */

@@ -10,18 +10,36 @@ import { hex, type MemRegion } from "./mem-region.ts";
 const PAGE = 1 << DIRTY_PAGE_SHIFT;
 const PAGE_SHIFT = BigInt(DIRTY_PAGE_SHIFT);
 
+/** Guest memory that is mapped in one piece. */
+interface Mapped {
+  readonly iova: bigint;
+  readonly size: bigint;
+  readonly off: number;
+}
+
 export class DirtyLog {
   readonly #arena: Arena;
   readonly #zone: string;
   readonly #table: PublishedTable;
   readonly #regions: readonly MemRegion[];
+  readonly #windows: (region: MemRegion) => readonly Mapped[];
   /** Arena offset of the log, 0 = off. */
   #off = 0;
   /** Numbers of pages, by guest address, that are not mapped. */
   readonly #far = new Set<bigint>();
 
-  /** @param regions the table's own list, sorted; it changes */
-  constructor(arena: Arena, zone: string, table: PublishedTable, regions: readonly MemRegion[]) {
+  /**
+   * @param regions the table's own list, sorted; it changes
+   * @param windows of a region without mapping of its own: what of it is mapped on demand
+   */
+  constructor(
+    arena: Arena,
+    zone: string,
+    table: PublishedTable,
+    regions: readonly MemRegion[],
+    windows: (region: MemRegion) => readonly Mapped[] = () => [],
+  ) {
+    this.#windows = windows;
     this.#arena = arena;
     this.#zone = zone;
     this.#table = table;
@@ -88,11 +106,12 @@ export class DirtyLog {
       const page = Number((address < iova ? 0n : address - iova) / BigInt(pageSize));
       bitmap[page >>> 3]! |= 1 << (page & 7);
     };
-    for (const region of this.#regions) {
-      const from = region.iova > iova ? region.iova : iova;
-      const until = region.iova + region.size < end ? region.iova + region.size : end;
-      if (region.off !== 0 && from < until) this.#reportMapped(region, from, until, set);
-    }
+    for (const region of this.#regions)
+      for (const part of region.demand ? this.#windows(region) : [region]) {
+        const from = part.iova > iova ? part.iova : iova;
+        const until = part.iova + part.size < end ? part.iova + part.size : end;
+        if (part.off !== 0 && from < until) this.#reportMapped(part, from, until, set);
+      }
     for (const page of this.#far) {
       const address = page << PAGE_SHIFT;
       if (address + BigInt(PAGE) <= iova || address >= end) continue;
@@ -101,8 +120,15 @@ export class DirtyLog {
     }
   }
 
+  /** A window goes: what is noted for its pages is kept by guest address. */
+  leave(window: Mapped): void {
+    if (this.#off === 0) return;
+    const keep = (address: bigint): unknown => this.#far.add(address >> PAGE_SHIFT);
+    this.#reportMapped(window, window.iova, window.iova + window.size, keep);
+  }
+
   /** Words without a bit, of 32 pages each, are passed at once. */
-  #reportMapped(region: MemRegion, from: bigint, until: bigint, set: (address: bigint) => void): void {
+  #reportMapped(region: Mapped, from: bigint, until: bigint, set: (address: bigint) => unknown): void {
     const { i32 } = this.#arena;
     const first = region.off + Number(from - region.iova);
     const last = (region.off + Number(until - 1n - region.iova)) >>> DIRTY_PAGE_SHIFT;

@@ -17,3 +17,10 @@ export const EVENTS_UNANSWERED_MAX = 128;
 export const EVENT_CHANNEL_SLOTS = 256;
 /** Milliseconds after which a subscriber that has not answered an event is named in the log. */
 export const EVENT_LATE_MS = 1000;
+/** Bytes of guest memory that a window on demand stands for, and by how much it reaches into the next: a ring's longest. */
+export const DEMAND_CHUNK_BYTES = 2 * 1024 * 1024;
+export const DEMAND_OVERLAP_BYTES = 512 * 1024;
+/** Windows that are mapped at a time. */
+export const DEMAND_FETCH_MAX = 64;
+/** A region of a file that is larger than the arena is mapped whole up to this size. */
+export const DEMAND_REGION_BYTES = 256 * 1024 * 1024;

@@ -22,13 +22,20 @@ export interface PublishedRegion {
   size: bigint;
   off: number;
   prot: number;
+  /** Of a region that is reached through windows on demand: neighbours may overlap it, and are not merged with it. */
+  demand?: boolean;
 }
 
 /** Sorted regions with neighbours of contiguous addresses, contiguous mappings and equal protection made one. */
 export function mergeRegions(sorted: readonly PublishedRegion[]): PublishedRegion[] {
   const merged: PublishedRegion[] = [];
-  for (const { iova, size, off, prot } of sorted) {
+  for (const entry of sorted) {
+    const { iova, size, off, prot } = entry;
     const last = merged.at(-1);
+    if (entry.demand || last?.demand) {
+      merged.push(entry);
+      continue;
+    }
     const follows = last !== undefined && last.iova + last.size === iova && last.prot === prot;
     if (follows && (off === 0 ? last.off === 0 : last.off !== 0 && BigInt(last.off) + last.size === BigInt(off)))
       last.size += size;

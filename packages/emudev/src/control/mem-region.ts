@@ -2,9 +2,11 @@
 // client may hand over (range, file, size, protection). A region is reached in one of three ways: mapped in the arena, by
 // pread and pwrite on its file, or by messages to the client (DmaTransport).
 import { addSeals, closeFd, fileStat, LinuxError, SEAL } from "@emudev/linux";
-import type { Arena } from "@emudev/shm";
+import { ARENA_BYTES, type Arena } from "@emudev/shm";
 import { MEM_PROT_READ, MEM_PROT_WRITE } from "../layout/mem-table.ts";
 import { EmuDevError } from "./errors.ts";
+import { DEMAND_REGION_BYTES } from "./limits.ts";
+import { canDemand } from "./mem-demand.ts";
 import { type Mapping, mapFile } from "./mem-window.ts";
 
 /** DMA_READ and DMA_WRITE of vfio-user, or what else reaches memory that has no file. */
@@ -33,6 +35,8 @@ export interface MemRegion extends Readonly<MemMapRequest> {
   readonly file: string;
   readonly remote: DmaTransport | null;
   readonly mapping: Mapping | null;
+  /** Windows are mapped into it as they are needed (mem-demand.ts). */
+  readonly demand: boolean;
 }
 
 const TOP = 1n << 64n;
@@ -49,7 +53,7 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
       throw new EmuDevError("EINVAL", `${where}: not a range of 64 bits`);
     if (prot & ~(MEM_PROT_READ | MEM_PROT_WRITE))
       throw new EmuDevError("EINVAL", `${where}: unknown protection ${prot}`);
-    if (fd < 0) return { ...request, off: 0, file: "", remote, mapping: null };
+    if (fd < 0) return { ...request, off: 0, file: "", remote, mapping: null, demand: false };
 
     // First, since the client may be cutting the file right now: the size that counts is that which cannot shrink any more.
     sealAgainstShrinking(fd);
@@ -61,9 +65,18 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
         "EINVAL",
         `${where}: ends at ${hex(fileOffset + size)} of a file of ${hex(stat.size)} bytes`,
       );
-    const mapping = prot === 0 || request.mode === "file" ? null : mapFile(arena, fd, stat, fileOffset, size, prot);
-    const region = { ...request, off: mapping?.off ?? 0, file: `${stat.dev}:${stat.ino}`, remote, mapping };
-    if (mapping === null) return region;
+    const mappable = prot !== 0 && request.mode !== "file";
+    const large = stat.size > BigInt(ARENA_BYTES - arena.ownBytes) && size > BigInt(DEMAND_REGION_BYTES);
+    const mapping = mappable && !large ? mapFile(arena, fd, stat, fileOffset, size, prot) : null;
+    const region = {
+      ...request,
+      off: mapping?.off ?? 0,
+      file: `${stat.dev}:${stat.ino}`,
+      remote,
+      mapping,
+      demand: false,
+    };
+    if (mapping === null) return { ...region, demand: mappable && canDemand(fd) };
     closeFd(fd); // the mapping holds the file
     return { ...region, fd: -1 };
   } catch (error) {

@@ -7,6 +7,7 @@ import { MEM_PROT_READ, MEM_PROT_WRITE } from "../layout/mem-table.ts";
 import { DirtyLog } from "./dirty-log.ts";
 import { EmuDevError } from "./errors.ts";
 import { MEM_ACCESS_MAX, MEM_MAPS_MAX, MEM_MAPS_PROCESS_MAX } from "./limits.ts";
+import { type DemandCounters, DemandWindows } from "./mem-demand.ts";
 import { mergeRegions, PublishedTable } from "./mem-publish.ts";
 import {
   type DmaTransport,
@@ -35,6 +36,7 @@ export class EmuDevMemTable {
   readonly #name: string;
   readonly #table: PublishedTable;
   readonly #regions: MemRegion[] = [];
+  readonly #demand: DemandWindows;
   /** Pages that the device has written to; off until it is started. */
   readonly dirty: DirtyLog;
 
@@ -43,7 +45,13 @@ export class EmuDevMemTable {
     this.#arena = arena;
     this.#name = name;
     this.#table = new PublishedTable(arena, qsbr, `${name}.mem`);
-    this.dirty = new DirtyLog(arena, `${name}.dirty`, this.#table, this.#regions);
+    this.#demand = new DemandWindows(arena, {
+      publish: (regions) => this.#publishDemand(regions),
+      settled: () => this.#table.settled(),
+      leave: (window) => this.dirty.leave(window),
+    });
+    const windows = (region: MemRegion) => this.#demand.windowsOf(region);
+    this.dirty = new DirtyLog(arena, `${name}.dirty`, this.#table, this.#regions, windows);
   }
 
   /** Arena word with the offset of the current table (layout/mem-table.ts); never 0. */
@@ -71,6 +79,7 @@ export class EmuDevMemTable {
       throw refusal;
     }
     this.#regions.splice(this.#lowerBound(region.iova), 0, region);
+    if (region.demand) this.#demand.add(region);
     processMaps++;
     this.#publish(region.iova, region.iova + region.size);
     if (this.#table.crowded) await this.#table.settled();
@@ -114,6 +123,51 @@ export class EmuDevMemTable {
     return delta + BigInt(bytes) <= region.size ? region.off + Number(delta) : 0;
   }
 
+  /** Windows on demand: those that are mapped, and those that were missed and evicted since the start. */
+  get demand(): Readonly<DemandCounters> {
+    return this.#demand.counters;
+  }
+
+  /** True for memory that fetch can map, now or later. */
+  isOnDemand(iova: bigint): boolean {
+    return this.#regionAt(iova)?.demand === true;
+  }
+
+  /** True for memory that is there and is never mapped: it is read and written by the control side alone. */
+  isBeyond(iova: bigint): boolean {
+    const region = this.#regionAt(iova);
+    return region !== undefined && region.off === 0 && !region.demand;
+  }
+
+  /**
+   * Maps windows for addresses of memory on demand, as many as is done at a time; others are passed over.
+   * @param wanted what is to be there at once, the most urgent first
+   * @param posted addresses that will be needed later: their windows are the last to go
+   * @returns false when something is missing and nothing could be mapped
+   */
+  fetch(wanted: readonly bigint[], posted: () => Iterable<bigint> = () => []): Promise<boolean> {
+    const places = (addresses: Iterable<bigint>): [MemRegion, bigint][] => {
+      const found: [MemRegion, bigint][] = [];
+      for (const iova of addresses) {
+        const region = this.#regionAt(iova);
+        if (region?.demand) found.push([region, iova]);
+      }
+      return found;
+    };
+    return this.#demand.fetch(places(wanted), () => places(posted()));
+  }
+
+  /** Keeps a range of up to DEMAND_OVERLAP_BYTES mapped until unpin. @returns whether it has a window now that stays */
+  async pin(iova: bigint): Promise<boolean> {
+    const region = this.#regionAt(iova);
+    return region?.demand === true && this.#demand.pin(region, iova);
+  }
+
+  unpin(iova: bigint): void {
+    const region = this.#regionAt(iova);
+    if (region?.demand) this.#demand.unpin(region, iova);
+  }
+
   /** True when the range can be translated, whatever its protection. */
   isMapped(iova: bigint, bytes: number): boolean {
     return this.translate(iova, bytes, 0) !== 0;
@@ -153,20 +207,41 @@ export class EmuDevMemTable {
     const last = gone.at(-1)!;
     this.#publish(gone[0]!.iova, last.iova + last.size);
     await this.#table.settled();
-    for (const region of gone) releaseRegion(region);
+    for (const region of gone) {
+      if (region.demand) await this.#demand.remove(region);
+      releaseRegion(region);
+    }
   }
 
   /** Publishes what became of the range [iova, end): the entries that it touches, neighbours included, are merged anew. */
   #publish(iova: bigint, end: bigint): void {
     const { entries } = this.#table;
     let first = this.#entryAt(iova);
-    if (first > 0 && entries[first - 1]!.iova + entries[first - 1]!.size >= iova) first--;
-    const after = this.#entryAt(end + 1n);
+    const before = entries[first - 1];
+    if (before !== undefined && !before.demand && before.iova + before.size >= iova) first--;
+    let after = this.#entryAt(end + 1n);
+    if (after > first && entries[after - 1]!.iova === end && entries[after - 1]!.demand) after--;
     const from = first < after && entries[first]!.iova < iova ? entries[first]!.iova : iova;
     const last = entries[after - 1];
     const to = first < after && last!.iova + last!.size > end ? last!.iova + last!.size : end;
     const touched = this.#regions.slice(this.#lowerBound(from), this.#lowerBound(to));
-    this.#table.splice(first, after - first, mergeRegions(touched));
+    const seen = touched.flatMap((region) => (region.demand ? this.#demand.entriesOf(region) : [region]));
+    this.#table.splice(first, after - first, mergeRegions(seen));
+  }
+
+  /** Publishes regions whose windows have changed. */
+  #publishDemand(regions: ReadonlySet<MemRegion>): void {
+    for (const region of regions) {
+      if (!this.#regions.includes(region)) continue;
+      const first = this.#entryAt(region.iova);
+      const after = this.#entryAt(region.iova + region.size);
+      this.#table.splice(first, after - first, this.#demand.entriesOf(region));
+    }
+  }
+
+  #regionAt(iova: bigint): MemRegion | undefined {
+    const region = this.#regions[this.#lowerBound(iova + 1n) - 1];
+    return region !== undefined && iova < region.iova + region.size ? region : undefined;
   }
 
   /** Index of the first published entry that starts at or above an address. */

@@ -6,7 +6,8 @@ import { EthDev, type EthDevSpec } from "./eth-dev.ts";
 import { registerTelemetry } from "./telemetry.ts";
 import type { EthDevEvent } from "./types.ts";
 
-export const ETH_PORTS_MAX = 32; // RTE_MAX_ETHPORTS
+/** RTE_MAX_ETHPORTS; a stream of testpmd counts by port up to it. */
+export const ETH_PORTS_MAX = 256;
 
 const ports = new Map<number, EthDev>();
 const listeners = new Set<(dev: EthDev, event: "new" | "destroy") => void>();

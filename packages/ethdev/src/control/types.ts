@@ -25,6 +25,8 @@ export interface EthDevInfo {
   /** Descriptors of a queue set up with 0. */
   defaultRxRingSize: number;
   defaultTxRingSize: number;
+  /** True for a driver that keeps no mbuf from one burst to the next, so that a mempool need not have its descriptors' number. */
+  keepsNoMbufs?: boolean;
   /** Mbps; empty = any. */
   speedCapa: readonly number[];
   /** Entries of the RSS redirection table, 0 = none. */
