@@ -4,6 +4,7 @@ import type { Eal } from "@emudev/eal";
 import type { Config } from "./control/config.ts";
 import { Forwarding } from "./control/forwarding.ts";
 import { Ports } from "./control/ports.ts";
+import { Rebalancer } from "./control/rebalance.ts";
 import { drainTrace } from "./control/trace-reader.ts";
 import { reason } from "./errors.ts";
 import { formatLink } from "./views/format.ts";
@@ -19,6 +20,7 @@ export class Pmd {
   readonly config: Config;
   readonly ports: Ports;
   readonly forwarding: Forwarding;
+  readonly rebalancer: Rebalancer;
   readonly out: (text: string) => void;
   /** Set by the console: runs the commands of a file. */
   load: (path: string) => Promise<void> = async () => {};
@@ -36,6 +38,7 @@ export class Pmd {
     this.out = out;
     this.ports = new Ports(eal, config, out);
     this.forwarding = new Forwarding(eal, config, this.ports);
+    this.rebalancer = new Rebalancer(eal.arena, this.forwarding);
     this.forwarding.onFailure = (error) => this.out(`\nForwarding failed: ${error.message}\n`);
   }
 
@@ -102,6 +105,7 @@ export class Pmd {
   async #end(): Promise<void> {
     this.ports.hush();
     clearInterval(this.#tracing);
+    this.rebalancer.set(0);
     try {
       if (this.forwarding.running) await this.stopForwarding();
       for (const what of ["stop", "close"] as const) {

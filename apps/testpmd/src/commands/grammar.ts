@@ -50,6 +50,9 @@ function word(choices: () => readonly string[] = () => []): ArgType {
   return { read: (token) => token, choices };
 }
 
+/** How often `set lcore-rebalance on` looks at the loads. */
+const REBALANCE_MS = 1000;
+
 const TYPES: Record<string, ArgType> = {
   uint: { looks: "a number", read: readUint },
   port: {
@@ -64,6 +67,12 @@ const TYPES: Record<string, ArgType> = {
     choices: (world) => [...world.portIds().map(String), "off"],
   },
   onoff: { looks: "on or off", read: (token) => ({ on: true, off: false })[token], choices: () => ["on", "off"] },
+  rebalance: {
+    looks: "on, off or milliseconds from 10",
+    read: (token) =>
+      ({ on: REBALANCE_MS, off: 0 })[token] ?? (/^[1-9]\d{1,5}$/.test(token) ? Number(token) : undefined),
+    choices: () => ["on", "off"],
+  },
   mode: oneOf(FWD_MODE_NAMES),
   topology: oneOf(PORT_TOPOLOGIES),
   pollmode: oneOf(POLL_MODES),

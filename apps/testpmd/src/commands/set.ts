@@ -26,6 +26,11 @@ export const SET: Section = {
       run: setRecord,
     },
     { syntax: "set poll-mode <pollmode>", help: "what lcores do with nothing to do", run: setPolling },
+    {
+      syntax: "set lcore-rebalance <rebalance>",
+      help: "queues change lcores by their load, looked at every second or so many ms",
+      run: setRebalance,
+    },
     { syntax: "set promisc <port> <onoff>", help: "promiscuous mode", run: setPromisc },
     { syntax: "set allmulti <port> <onoff>", help: "allmulticast mode", run: setAllmulti },
     { syntax: "set (link-up|link-down) port <portid>", help: "the link of a port", run: setLink },
@@ -109,6 +114,10 @@ function setRecord(pmd: Pmd, args: Args): void {
 
 function setPolling(pmd: Pmd, args: Args): void {
   setPollMode(pmd.eal.arena, pmd.eal.lcores.workers, args.pollmode as PollMode);
+}
+
+function setRebalance(pmd: Pmd, args: Args): void {
+  pmd.rebalancer.set(args.rebalance as number);
 }
 
 async function setPromisc(pmd: Pmd, args: Args): Promise<void> {

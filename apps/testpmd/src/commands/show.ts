@@ -5,6 +5,7 @@ import type { Pmd } from "../pmd.ts";
 import { fwdConfig, rxtxConfig } from "../views/fwd-config.ts";
 import { portInfo, portSummary, portSummaryHead } from "../views/port-info.ts";
 import { portXstats } from "../views/port-stats.ts";
+import { rxqAssignment } from "../views/rxq-assignment.ts";
 import { lcoreTable } from "../views/usage.ts";
 import { dumpLcores, dumpLogTypes, dumpMempool, dumpMemzones } from "./dump.ts";
 import { showEmulated } from "./emulated.ts";
@@ -18,6 +19,7 @@ export const SHOW: Section = {
     { syntax: "show fwd stats all", help: "what was forwarded since the start", run: (pmd) => pmd.showFwdStats() },
     { syntax: "show config (fwd|rxtx|cores|txpkts)", help: "settings", run: showConfig },
     { syntax: "show lcore usage", help: "what forwarding lcores did with their time", run: showLcores },
+    { syntax: "show rxq-assignment", help: "which lcore polls which queue, and its share of it", run: showAssignment },
     { syntax: "show device info all", help: "virtual devices", run: showDevices },
     { syntax: "show emulated <device>", help: "client, state and counters of a device of ours", run: showEmulated },
     { syntax: "clear port (stats|xstats) <port>", help: "count from 0", run: clearPort },
@@ -59,7 +61,13 @@ function showConfig(pmd: Pmd, args: Args): void {
       );
       return;
     case "fwd":
-      pmd.out(fwdConfig(config, { ports: forwarding.ports(), lcores: forwarding.plan() }));
+      // While it runs, what is: queues may have changed their lcores.
+      pmd.out(
+        fwdConfig(
+          config,
+          forwarding.running ? forwarding.arrangement! : { ports: forwarding.ports(), lcores: forwarding.plan() },
+        ),
+      );
       return;
     default:
       pmd.out(rxtxConfig(config, { ports: forwarding.ports(), lcores: forwarding.plan() }));
@@ -75,6 +83,12 @@ function showLcores(pmd: Pmd): void {
     return { lcore: pmd.eal.lcores.get(id), usage: pmd.forwarding.usage(id), packets };
   });
   pmd.out(lcoreTable(rows));
+}
+
+function showAssignment({ forwarding, rebalancer, out }: Pmd): void {
+  const { arrangement } = forwarding;
+  if (arrangement === undefined) throw new PmdError("FORWARD", "Packet forwarding was never started");
+  out(rxqAssignment(arrangement.lcores, rebalancer));
 }
 
 function showDevices(pmd: Pmd): void {

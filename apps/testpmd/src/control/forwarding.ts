@@ -11,8 +11,10 @@ import {
   FWD_BLOCK_BYTES,
   FWD_BURST,
   FWD_LIVE,
+  FWD_MOVES,
   FWD_RECORD_BURSTS,
   FWD_RETRY,
+  FWD_TIMED,
   FWD_VERBOSE,
   STREAM_BYTES,
   STREAM_CONSUMED,
@@ -22,6 +24,7 @@ import {
   STREAM_HEAD_LEN,
   STREAM_MACS,
   STREAM_NOMBUF,
+  STREAM_OWNER,
   STREAM_RETRIES,
   STREAM_RX,
   STREAM_RX_BURSTS,
@@ -34,7 +37,7 @@ import { TRACE_BYTES } from "../layout/trace.ts";
 import { type Config, ethPeer } from "./config.ts";
 import { makeHead } from "./head.ts";
 import type { Ports } from "./ports.ts";
-import { planStreams, type StreamPlan, sharing, spread } from "./topology.ts";
+import { moved, planStreams, type StreamPlan, sharing, spread } from "./topology.ts";
 
 /** A stream and the lcore that polls it. */
 export interface FwdStream extends StreamPlan {
@@ -160,6 +163,40 @@ export class Forwarding {
     this.#running = undefined;
     for (const { id } of this.#arrangement!.lcores) this.#eal.lcores.stop(id);
     await running.catch(() => {});
+  }
+
+  /** Streams that can only change lcores together: those that send to the same transmit queues. */
+  units(): FwdStream[][] {
+    return sharing(this.#arrangement?.lcores.flatMap(({ streams }) => streams) ?? []);
+  }
+
+  /** Has some turns of streams timed, so that their loads can be told. */
+  timeStreams(on: boolean): void {
+    this.#eal.arena.u32[(this.#block + FWD_TIMED) >>> 2] = on ? 1 : 0;
+  }
+
+  /**
+   * Gives streams to another lcore of the arrangement: to nobody first, until the old lcore is done with its turn, so that
+   * no queue has two pollers and no packet overtakes another.
+   * @returns false when forwarding has ended meanwhile
+   */
+  async move(streams: readonly FwdStream[], lcoreId: number): Promise<boolean> {
+    const running = this.#running;
+    if (running === undefined) return false;
+    this.#own(streams, 0);
+    await this.#eal.synchronize();
+    if (this.#running !== running) return false;
+    this.#own(streams, this.#eal.lcores.get(lcoreId).index);
+    this.#eal.lcores.wake(lcoreId);
+    const { lcores, ...rest } = this.#arrangement!;
+    this.#arrangement = { ...rest, lcores: moved(lcores, streams, lcoreId) };
+    return true;
+  }
+
+  #own(streams: readonly FwdStream[], index: number): void {
+    const { i32 } = this.#eal.arena;
+    for (const { off } of streams) Atomics.store(i32, (off + STREAM_OWNER) >>> 2, index);
+    Atomics.add(i32, (this.#block + FWD_MOVES) >>> 2, 1);
   }
 
   /** What a stream of the arrangement counted since forwarding began, or since `clear`. */
@@ -288,6 +325,7 @@ export class Forwarding {
       streams: streams.map((stream) => {
         const placed = { ...stream, lcoreId: id, off };
         this.#write(placed);
+        this.#own([placed], this.#eal.lcores.get(id).index);
         off += STREAM_BYTES;
         return placed;
       }),
@@ -334,14 +372,17 @@ export class Forwarding {
       data.set(portId, port);
       return { module: port.module, off: port[side][queueId]!, portId, queueId };
     };
-    const streams: StreamTask[] = lcore.streams.map((stream) => ({
+    const { lcores } = this.#arrangement!;
+    const shared = lcores.length > 1;
+    const own = shared ? lcores.flatMap((other) => other.streams) : lcore.streams;
+    const streams: StreamTask[] = own.map((stream) => ({
       off: stream.off,
       rx: receives ? queue(stream.rxPort, "rx", stream.rxQueue) : null,
       tx: sends || txFirst > 0 ? queue(stream.txPort, "tx", stream.txQueue) : null,
       copies: stream.copies.map((portId) => queue(portId, "tx", stream.txQueue)),
     }));
     const { trace } = lcore;
-    const arg: FwdTask = { mode, block: this.#block, pool: pool.off, trace, streams, txFirst };
+    const arg: FwdTask = { mode, block: this.#block, pool: pool.off, trace, streams, shared, txFirst };
     return this.#eal.lcores.launch(lcore.id, { module: ENGINE, arg });
   }
 

@@ -61,8 +61,8 @@ function targets(mode: FwdModeName, ports: readonly number[], i: number, topolog
 }
 
 /** Groups of streams that send to the same transmit queues, directly or through others; each stream is in one. */
-export function sharing(plans: readonly StreamPlan[]): StreamPlan[][] {
-  let groups: { queues: string[]; plans: StreamPlan[] }[] = [];
+export function sharing<T extends StreamPlan>(plans: readonly T[]): T[][] {
+  let groups: { queues: string[]; plans: T[] }[] = [];
   for (const plan of plans) {
     const queues = [plan.txPort, ...plan.copies].map((port) => `${port}/${plan.txQueue}`);
     const meets = (group: { queues: string[] }): boolean => group.queues.some((queue) => queues.includes(queue));
@@ -84,4 +84,18 @@ export function spread<T>(items: readonly T[], n: number): T[][] {
     next += share;
   }
   return shares;
+}
+
+/** The lcores after streams, known by their records, went to one of them. */
+export function moved<S extends { off: number; lcoreId: number }, L extends { id: number; streams: readonly S[] }>(
+  lcores: readonly L[],
+  streams: readonly S[],
+  lcoreId: number,
+): L[] {
+  const gone = new Set(streams.map(({ off }) => off));
+  const arrived = streams.map((stream) => ({ ...stream, lcoreId }));
+  return lcores.map((lcore) => ({
+    ...lcore,
+    streams: [...lcore.streams.filter(({ off }) => !gone.has(off)), ...(lcore.id === lcoreId ? arrived : [])],
+  }));
 }

@@ -32,7 +32,15 @@ export async function main(env: LcoreEnv, arg: LoopArg): Promise<void> {
   const rxRef = { module, portId, queueId: 0, off: rx[0]! };
   const rxQueue = openRxQueue(env, rxRef.off, portId, 0);
   const txQueue = openTxQueue(env, tx[0]!, portId, 0);
-  const task: FwdTask = { mode: "rxonly", block: arg.block, pool: arg.pool, trace: 0, streams: [], txFirst: 0 };
+  const task: FwdTask = {
+    mode: "rxonly",
+    block: arg.block,
+    pool: arg.pool,
+    trace: 0,
+    streams: [],
+    shared: false,
+    txFirst: 0,
+  };
   const ends: StreamTask = { off: arg.receive, rx: rxRef, tx: null, copies: [] };
   const receive = rxonly(new Stream(env, task, ends, rxQueue, { burst: () => 0 }));
 

@@ -1,8 +1,9 @@
 // What a forwarding lcore runs: it opens its streams by their drivers' data modules, then polls all of them every turn until
 // it is told to stop. Launched by ../control/forwarding.ts.
 import { type LcoreEnv, pollLoop } from "@emudev/eal/data";
-import { importDriver, type RxQueue, type TxQueue } from "@emudev/ethdev/data";
-import { FWD_LIVE } from "../layout/stream.ts";
+import { type DriverDataModule, importDriver, type RxQueue, type TxQueue } from "@emudev/ethdev/data";
+import { FWD_LIVE, STREAM_OWNER } from "../layout/stream.ts";
+import { Holdings } from "./holdings.ts";
 import { icmpecho } from "./icmpecho.ts";
 import { io } from "./io.ts";
 import { mac } from "./mac.ts";
@@ -21,9 +22,13 @@ const NO_TX: TxQueue = { burst: () => 0 };
 
 /** The lcore's main function. */
 export async function main(env: LcoreEnv, task: FwdTask): Promise<void> {
-  const streams: Stream[] = [];
-  for (const stream of task.streams) streams.push(await open(env, task, stream));
-  const turn = together(streams.map(MODES[task.mode]));
+  const open = await opener(env, task);
+  const owned = (stream: StreamTask): boolean =>
+    !task.shared || Atomics.load(env.arena.i32, (stream.off + STREAM_OWNER) >>> 2) === env.index;
+  const mode = MODES[task.mode];
+  const holdings = task.shared ? new Holdings(env, task, (piece) => withStep(open(piece), mode)) : null;
+  const streams = holdings === null || task.txFirst > 0 ? task.streams.filter(owned).map(open) : [];
+  const turn = holdings?.turn ?? together(streams.map(mode));
   const live = (task.block + FWD_LIVE) >>> 2;
   let counted = false;
   const go = (): void => {
@@ -33,19 +38,27 @@ export async function main(env: LcoreEnv, task: FwdTask): Promise<void> {
   try {
     if (task.txFirst === 0) go();
     const turns = task.txFirst === 0 ? turn : after(task.txFirst, together(streams.map(txonly)), go, turn);
-    pollLoop(env, turns, () => streams.every((stream) => stream.announced()));
+    pollLoop(env, turns, () => holdings?.announced() ?? streams.every((stream) => stream.announced()));
   } finally {
     if (counted) Atomics.sub(env.arena.i32, live, 1);
   }
 }
 
-async function open(env: LcoreEnv, task: FwdTask, stream: StreamTask): Promise<Stream> {
-  const { rx, tx, copies } = stream;
-  const openTx = async ({ module, off, portId, queueId }: QueueRef): Promise<TxQueue> =>
-    (await importDriver(module)).openTxQueue(env, off, portId, queueId);
-  const rxQueue = rx && (await importDriver(rx.module)).openRxQueue(env, rx.off, rx.portId, rx.queueId);
-  const txQueue = tx && (await openTx(tx));
-  return new Stream(env, task, stream, rxQueue ?? NO_RX, txQueue ?? NO_TX, await Promise.all(copies.map(openTx)));
+const withStep = (stream: Stream, mode: FwdMode): { stream: Stream; step: Step } => ({ stream, step: mode(stream) });
+
+/** Loads the drivers of all streams, so that each can then be opened at once. */
+async function opener(env: LcoreEnv, task: FwdTask): Promise<(stream: StreamTask) => Stream> {
+  const drivers = new Map<string, DriverDataModule>();
+  for (const { rx, tx, copies } of task.streams)
+    for (const queue of [rx, tx, ...copies])
+      if (queue !== null && !drivers.has(queue.module)) drivers.set(queue.module, await importDriver(queue.module));
+  const openTx = ({ module, off, portId, queueId }: QueueRef): TxQueue =>
+    drivers.get(module)!.openTxQueue(env, off, portId, queueId);
+  return (stream) => {
+    const { rx, tx, copies } = stream;
+    const rxQueue = rx && drivers.get(rx.module)!.openRxQueue(env, rx.off, rx.portId, rx.queueId);
+    return new Stream(env, task, stream, rxQueue ?? NO_RX, tx === null ? NO_TX : openTx(tx), copies.map(openTx));
+  };
 }
 
 /** One turn of several streams. */

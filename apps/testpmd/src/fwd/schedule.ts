@@ -36,6 +36,19 @@ export class Schedule {
     for (const step of steps) this.#busy.push({ step, empty: 0 });
   }
 
+  /** Another stream, which is polled every turn at first. Between two turns only. */
+  add(step: Step): void {
+    this.#busy.push({ step, empty: 0 });
+  }
+
+  /** A stream is polled no more. */
+  remove(step: Step): void {
+    for (const list of [this.#busy, this.#quiet]) {
+      const at = list.findIndex((entry) => entry.step === step);
+      if (at >= 0) list.splice(at, 1);
+    }
+  }
+
   /** Streams that are polled every turn. */
   get busy(): number {
     return this.#busy.length;

@@ -30,6 +30,8 @@ export interface FwdTask {
   /** Arena offset of this lcore's trace (layout/trace.ts). */
   trace: number;
   streams: StreamTask[];
+  /** `streams` are those of all lcores, and this one polls what it owns at the time. */
+  shared: boolean;
   /** Bursts of made packets to send on every stream before forwarding begins. */
   txFirst: number;
 }

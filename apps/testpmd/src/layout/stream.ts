@@ -7,6 +7,8 @@ export const FWD_VERBOSE = 4; // u32: 1 = received packets are traced, 2 = sent 
 export const FWD_RETRY = 8; // u32: 1 = packets that were not accepted are offered again
 export const FWD_LIVE = 12; // i32 atomic: lcores that poll
 
+export const FWD_MOVES = 20; // i32 atomic: counts changes of streams' owners
+export const FWD_TIMED = 24; // u32: 1 = some turns of streams are timed
 export const FWD_RECORD_BURSTS = 16; // u32: 1 = the sizes of bursts are counted
 
 export const BURST_MAX = 512;
@@ -18,6 +20,9 @@ export const STREAM_DROPPED = 16; // f64 packets not accepted and freed
 export const STREAM_CONSUMED = 24; // f64 packets that end here: rxonly's, and what icmpecho does not answer
 export const STREAM_NOMBUF = 32; // f64 packets not made for want of mbufs
 export const STREAM_RETRIES = 40; // f64 bursts offered again
+export const STREAM_TIMED_NS = 48; // f64 nanoseconds of the turns that were timed and moved packets
+export const STREAM_TIMED_PACKETS = 56; // f64 packets of those
+export const STREAM_OWNER = 76; // i32 atomic, by the main thread: index of the lcore that polls it, 0 = none
 export const STREAM_MACS = 64; // destination and source address for modes that set them: 12 bytes
 export const STREAM_SEGS = 80; // u32 segments of a packet that txonly makes
 export const STREAM_SEG_LEN = 84; // u16[SEGS_MAX] bytes of each
