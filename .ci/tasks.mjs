@@ -68,6 +68,7 @@ ascFlags.push("--importMemory", "--sharedMemory", "--initialMemory", "1", "--max
 function buildKernels() {
   const isSource = (name) => name.endsWith(".ts");
   const owners = ["packages", "apps"].flatMap((top) => folders(top).map((name) => join(root, top, name)));
+  owners.push(join(root, "bench"));
   let sources = 0;
   for (const owner of owners) {
     sources = Math.max(sources, newest(join(owner, "assembly"), isSource), newest(join(owner, "src/layout"), isSource));

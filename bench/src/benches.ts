@@ -5,7 +5,9 @@ import { idleBench } from "./idle/bench.ts";
 import { latencyBench } from "./latency/bench.ts";
 import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
+import { headerBenches } from "./micro/header.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
+import { offloadBenches } from "./micro/offload.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { pairBench } from "./pair/bench.ts";
 import { pathBench } from "./path.ts";
@@ -30,6 +32,8 @@ export const benches: readonly BenchEntry[] = [
   ringsBench,
   ...mempoolBenches,
   ...burstBenches,
+  ...headerBenches,
+  ...offloadBenches,
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
   { name: "gc", run: (_arena, effort) => gcBench("gc", effort === QUICK) },
   { name: "idle", run: (_arena, effort) => idleBench("idle", effort === QUICK) },

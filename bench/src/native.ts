@@ -28,16 +28,17 @@ export function nativeMissing(): string | undefined {
 
 /**
  * Loads c/<name>.c, compiled.
+ * @param flags further ones for the compiler
  * @returns null when there is no gcc
  * @throws Error with gcc's output when the source does not compile
  */
-export function loadNative(name: string): Native | null {
+export function loadNative(name: string, flags: readonly string[] = []): Native | null {
   if (nativeMissing() !== undefined) return null;
   const target = `${BUILT}${name}.so`;
   mkdirSync(BUILT, { recursive: true });
   writeIfChanged(`${BUILT}layout.h`, layoutHeader());
   if (!isFresh(target)) {
-    const args = [...FLAGS, `-I${BUILT}`, `-I${SOURCES}`, `${SOURCES}${name}.c`, "-o", target];
+    const args = [...FLAGS, ...flags, `-I${BUILT}`, `-I${SOURCES}`, `${SOURCES}${name}.c`, "-o", target];
     const done = spawnSync("gcc", args, { encoding: "utf8" });
     if (done.status !== 0) throw new Error(`gcc ${args.join(" ")} failed:\n${done.stderr}`);
   }

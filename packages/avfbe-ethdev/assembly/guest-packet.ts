@@ -59,9 +59,10 @@ import {
   GTX_TSO_DESCS_MAX,
 } from "../src/layout/guest-queue";
 import { RXQ_ROOM } from "../src/layout/port-queue";
+import { copySum } from "./checksum";
 import { count } from "./count";
 import { emit, finish } from "./emit";
-import { finishChecksums, insertTag, OFFLOAD_BAD } from "./offload";
+import { finishChecksums, insertTag, needsSum, OFFLOAD_BAD } from "./offload";
 import { tsoBegin } from "./tso";
 
 // What takePacket answers: descriptors consumed in the low half, and
@@ -81,6 +82,7 @@ let descs: u32 = 0; // descriptors
 let bytes: u32 = 0; // of all buffers
 let context: u64 = 0; // second word of the context descriptor, 0 = none
 let tag2: u32 = 0; // L2TAG2 of it
+let gatheredSum: u32 = 0; // of all bytes, as gatherSummed() left it
 let fault: u32 = 0; // the counter of what is wrong, 0 = nothing
 
 /**
@@ -110,7 +112,8 @@ export function takePacket(q: u32, gq: u32, table: u32, ring: u32, head: u32, av
   }
   const linear = tso || bytes + TAG_ROOM > load<u32>(q, RXQ_ROOM);
   let p = linear ? load<u32>(gq, GTX_SCRATCH) + GTX_LINEAR : data(mbuf);
-  const gathered = gather(gq, table, p);
+  const summing = !tso && needsSum(cmd);
+  const gathered = summing ? gatherSummed(gq, table, p) : gather(gq, table, p);
   if (gathered == MEM_INDIRECT) {
     atomic.store<u32>(gq, 1, GQ_WANT_BOUNCE);
     return 0;
@@ -124,7 +127,7 @@ export function takePacket(q: u32, gq: u32, table: u32, ring: u32, head: u32, av
   const before = p;
   let flags: u32 = 0;
   if (!tso && cmd & (TX_CMD_IIPT_MASK | TX_CMD_L4T_MASK)) {
-    flags = finishChecksums(p, bytes, cmd, offsets, load<u32>(gq, GTX_CRC32C));
+    flags = finishChecksums(p, bytes, gatheredSum, cmd, offsets, load<u32>(gq, GTX_CRC32C));
     if (flags == OFFLOAD_BAD) {
       count(gq, GTX_BAD_OFFLOAD, 1);
       return descs;
@@ -224,6 +227,24 @@ function gather(gq: u32, table: u32, to: u32): u32 {
     const from = xlat(table, load<u64>(desc), run, MEM_PROT_READ);
     if (from <= <u32>MEM_INDIRECT) return from;
     copy(to, from, run);
+    to += run;
+  }
+  return to;
+}
+
+/** gather() that sums the packet up on the way, into gatheredSum. */
+function gatherSummed(gq: u32, table: u32, to: u32): u32 {
+  const first = load<u32>(gq, GTX_SCRATCH) + GTX_DESCS;
+  const end = first + (descs << 4);
+  const start = to;
+  gatheredSum = 0;
+  for (let desc = first; desc < end; desc += 16) {
+    const command = load<u64>(desc, 8);
+    if ((<u32>command & TX_DTYPE_MASK) != TX_DTYPE_DATA) continue;
+    const run = <u32>(command >> TX_BUF_SIZE_SHIFT) & TX_BUF_SIZE_MASK;
+    const from = xlat(table, load<u64>(desc), run, MEM_PROT_READ);
+    if (from <= <u32>MEM_INDIRECT) return from;
+    gatheredSum += copySum(to, from, run, (to - start) & 1);
     to += run;
   }
   return to;

@@ -1,5 +1,6 @@
 // What the guest transmits becomes what the port receives: the hot loop over one transmit queue of the guest. The tail is
-// loaded once and mbufs are taken in bulk. Plain packets (one data descriptor, no offload) are copied in guest-tx-plain.ts
+// loaded once and mbufs are taken in bulk. Plain packets (one data descriptor, no offload) are copied in guest-tx-plain.ts,
+// those with checksums to finish in guest-tx-checked.ts,
 // or, where they are long or in another memory region, here; all others are guest-packet.ts's. Descriptors are completed at
 // the end of the burst, behind one barrier: the guest then owns them again. A packet that is lent lies in the guest's memory
 // until the next burst, which completes its descriptors.
@@ -26,6 +27,7 @@ import {
   GQ_WANT_BOUNCE,
   GTX_BROADCAST,
   GTX_BYTES_SENT,
+  GTX_CHECKSUM,
   GTX_DONE,
   GTX_DRAIN,
   GTX_MULTICAST,
@@ -39,6 +41,7 @@ import {
 import { BURST_DESCS_MAX, RXQ_LEND, RXQ_POOL, RXQ_PORT, RXQ_ROOM } from "../src/layout/port-queue";
 import { count, MAC_MASK, sealed } from "./count";
 import { NO_MBUF, takePacket, TOOK_PACKET, TOOK_TSO, wasted } from "./guest-packet";
+import { CHECKED, CHECKED_MASK, checkedBytes, checkedGroups, takeChecked } from "./guest-tx-checked";
 import { PLAIN, PLAIN_MASK, plainBytes, plainGroups, takePlain } from "./guest-tx-plain";
 import { tsoNext, tsoSegments } from "./tso";
 
@@ -138,6 +141,20 @@ export function guestTx(q: u32, gq: u32, pkts: u32, n: u32, lcore: u32): u32 {
             if (++head == size) head = 0;
             continue;
           }
+        }
+      }
+      if ((command & CHECKED_MASK) == CHECKED && !skipping) {
+        const most = min<u32>(avail, held - done);
+        const checked = takeChecked(table, ring, head, size, pkts + (done << 2), most, room, <u32>port);
+        if (checked) {
+          count(gq, GTX_CHECKSUM, checked);
+          bytes += checkedBytes;
+          groups += checkedGroups;
+          done += checked;
+          avail -= checked;
+          head += checked;
+          if (head >= size) head -= size;
+          continue;
         }
       }
       const packet = head;

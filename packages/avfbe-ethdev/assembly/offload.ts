@@ -17,7 +17,7 @@ import {
   TX_L4LEN_SHIFT,
   TX_MACLEN_MASK,
 } from "../../avf/src/layout/tx-desc";
-import { complement, crc32, sumWords, swap16 } from "./checksum";
+import { complement, crc32, fold, swap16, wordSum } from "./checksum";
 
 /** Answer of checkHeaders and finishChecksums: the descriptor and the packet disagree. */
 export const OFFLOAD_BAD: u32 = 0xffffffff;
@@ -74,42 +74,59 @@ function l4Bytes(p: u32, bytes: u32, l3: u32, iplen: u32, ipv6: bool): u32 {
 /**
  * Finishes the checksums that a data descriptor asks for.
  * Returns the receive flags that are true of the packet now, or OFFLOAD_BAD.
+ * @param sum of the whole packet (wordSum), where needsSum() says so
  */
-export function finishChecksums(p: u32, bytes: u32, cmd: u32, offsets: u32, crcTable: u32): u32 {
+export function finishChecksums(p: u32, bytes: u32, sum: u32, cmd: u32, offsets: u32, crcTables: u32): u32 {
   if (!headersFit(p, bytes, cmd, offsets)) return OFFLOAD_BAD;
   const iipt = cmd & TX_CMD_IIPT_MASK;
+  const l4t = cmd & TX_CMD_L4T_MASK;
   const l3 = macLen(offsets);
   const iplen = ipLen(offsets);
+  const l4 = l3 + iplen;
+  const l4bytes = l4t ? l4Bytes(p, bytes, l3, iplen, iipt == TX_CMD_IIPT_IPV6) : 0;
+  if (l4t && l4bytes < l4Len(offsets)) return OFFLOAD_BAD;
+  const ipSum = wordSum(p + l3, iplen);
   let flags: u32 = 0;
   if (iipt == TX_CMD_IIPT_IPV4_CSUM) {
-    finishIpv4(p + l3, iplen);
+    const field = <u32>load<u16>(p + l3, 10);
+    store<u16>(p + l3, complement(ipSum - field), 10);
     flags = RX_IP_CKSUM_GOOD;
-  } else if (iipt == TX_CMD_IIPT_IPV4 && sumWords(p + l3, iplen, 0) == 0xffff) flags = RX_IP_CKSUM_GOOD;
-  const l4t = cmd & TX_CMD_L4T_MASK;
+  } else if (iipt == TX_CMD_IIPT_IPV4 && fold(ipSum) == 0xffff) flags = RX_IP_CKSUM_GOOD;
   if (l4t == 0) return flags;
-  const l4bytes = l4Bytes(p, bytes, l3, iplen, iipt == TX_CMD_IIPT_IPV6);
-  if (l4bytes < l4Len(offsets)) return OFFLOAD_BAD;
-  const l4 = p + l3 + iplen;
   if (l4t == TX_CMD_L4T_SCTP) {
-    store<u32>(l4, 0, 8);
-    store<u32>(l4, ~crc32(crcTable, 0xffffffff, l4, l4bytes), 8);
+    store<u32>(p + l4, 0, 8);
+    store<u32>(p + l4, ~crc32(crcTables, 0xffffffff, p + l4, l4bytes), 8);
   } else {
-    finishL4(l4, l4bytes, l4t == TX_CMD_L4T_UDP);
+    // Headers above and padding below are taken out of the sum of all; the checksum field's own value stays in.
+    sum -= wordSum(p, l3) + ipSum;
+    const end = l4 + l4bytes;
+    if (end != bytes) sum -= end & 1 ? (<u32>load<u8>(p + end) << 8) + wordSum(p + end + 1, bytes - end - 1) : wordSum(p + end, bytes - end);
+    putL4(p + l4, sum, l4t == TX_CMD_L4T_UDP);
   }
   return flags | RX_L4_CKSUM_GOOD;
+}
+
+/** Whether finishChecksums must be told the sum of the packet. */
+// @ts-ignore: decorator
+@inline
+export function needsSum(cmd: u32): bool {
+  const l4t = cmd & TX_CMD_L4T_MASK;
+  return l4t != 0 && l4t != TX_CMD_L4T_SCTP;
 }
 
 /** Writes the checksum of an IPv4 header. */
 export function finishIpv4(l3: u32, iplen: u32): void {
   store<u16>(l3, 0, 10);
-  store<u16>(l3, complement(sumWords(l3, iplen, 0)), 10);
+  store<u16>(l3, complement(wordSum(l3, iplen)), 10);
 }
 
-/** Completes the sum that the checksum field holds by the L4 packet's bytes. */
-export function finishL4(l4: u32, l4bytes: u32, udp: bool): void {
-  const sum = complement(sumWords(l4, l4bytes, 0)); // the field's own value is among the bytes
-  if (udp) store<u16>(l4, sum == 0 ? 0xffff : sum, 6);
-  else store<u16>(l4, sum, 16);
+/** Writes the L4 checksum for a sum of all that it covers. */
+// @ts-ignore: decorator
+@inline
+export function putL4(l4: u32, sum: u32, udp: bool): void {
+  const check = complement(sum);
+  if (udp) store<u16>(l4, check == 0 ? 0xffff : check, 6);
+  else store<u16>(l4, check, 16);
 }
 
 /** Inserts an 802.1Q tag behind the MAC addresses; the four bytes before the packet must be free. Returns its new start. */

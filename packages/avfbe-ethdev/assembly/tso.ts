@@ -1,9 +1,10 @@
 // TCP segmentation (and UDP's) of a packet that lies gathered in scratch memory, resumable at any segment: what a burst does
-// not take is sent by the next. Each segment's headers are made from a template right before its payload, over payload that
-// was sent already, so that a segment is in one piece.
-import { RX_IP_CKSUM_GOOD, RX_L4_CKSUM_GOOD, MBUF_OL_RX } from "../../shm/src/layout/mbuf";
+// not take is sent by the next. A segment is made in its mbuf, summed while it is copied; where it takes several mbufs, it is
+// put together in the scratch memory first, its headers right before its payload, over payload that was sent already.
+import { MBUF_DATA_LEN, MBUF_OL_RX, RX_IP_CKSUM_GOOD, RX_L4_CKSUM_GOOD } from "../../shm/src/layout/mbuf";
 import { TX_CMD_IIPT_IPV6, TX_CMD_IIPT_MASK, TX_CMD_L4T_MASK, TX_CMD_L4T_TCP, TX_CMD_L4T_UDP } from "../../avf/src/layout/tx-desc";
 import { copy } from "../../shm/assembly/copy";
+import { data } from "../../shm/assembly/mbuf";
 import {
   FRAME_MAX,
   GTX_TSO_AT,
@@ -22,9 +23,10 @@ import {
   TSO_MSS_MIN,
   TSO_UDP,
 } from "../src/layout/guest-queue";
-import { complement, sumWords, swap16 } from "./checksum";
-import { emit } from "./emit";
-import { finishIpv4, headersFit, ipLen, l4Len, macLen } from "./offload";
+import { RXQ_ROOM } from "../src/layout/port-queue";
+import { copySum, swap16, wordSum } from "./checksum";
+import { emit, finish } from "./emit";
+import { finishIpv4, headersFit, ipLen, l4Len, macLen, putL4 } from "./offload";
 
 const TCP_FIN_PSH: u8 = 0x09;
 const TCP_CWR: u8 = 0x80;
@@ -75,12 +77,18 @@ export function tsoNext(q: u32, gq: u32, mbuf: u32, lcore: u32): u32 {
   const run = min<u32>(left, load<u32>(gq, GTX_TSO_MSS));
   const headers = load<u32>(gq, GTX_TSO_HEADERS);
   const at = load<u32>(gq, GTX_TSO_AT);
-  const p = at - headers;
-  copy(p, gq + GTX_TSO_TEMPLATE, headers);
   const flags = load<u32>(gq, GTX_TSO_FLAGS);
-  fixIp(gq, p, headers + run, flags);
-  fixL4(gq, p, headers + run, flags, run == left);
-  if (!emit(q, mbuf, p, headers + run, lcore)) return 0;
+  const bytes = headers + run;
+  const direct = bytes <= load<u32>(q, RXQ_ROOM);
+  const p = direct ? data(mbuf) : at - headers;
+  copy(p, gq + GTX_TSO_TEMPLATE, headers);
+  const sum = direct ? copySum(p + headers, at, run, 0) : wordSum(at, run);
+  fixIp(gq, p, bytes, flags);
+  fixL4(gq, p, bytes, sum, flags, run == left);
+  if (direct) {
+    store<u16>(mbuf, <u16>bytes, MBUF_DATA_LEN);
+    finish(q, mbuf, bytes);
+  } else if (!emit(q, mbuf, p, bytes, lcore)) return 0;
   store<u32>(mbuf, flags & TSO_IPV6 ? RX_L4_CKSUM_GOOD : RX_L4_CKSUM_GOOD | RX_IP_CKSUM_GOOD, MBUF_OL_RX);
   store<u32>(gq, left - run, GTX_TSO_LEFT);
   store<u32>(gq, at + run, GTX_TSO_AT);
@@ -103,20 +111,21 @@ function fixIp(gq: u32, p: u32, bytes: u32, flags: u32): void {
 }
 
 // The template's checksum field holds the sum of the pseudo-header without its length, which differs from segment to segment.
-function fixL4(gq: u32, p: u32, bytes: u32, flags: u32, last: bool): void {
+// @param sum of the segment's payload, which begins at an even offset of the L4 packet
+function fixL4(gq: u32, p: u32, bytes: u32, sum: u32, flags: u32, last: bool): void {
   const at = load<u32>(gq, GTX_TSO_L4);
   const l4 = p + at;
   const l4bytes = bytes - at;
-  if (flags & TSO_UDP) {
+  const udp = (flags & TSO_UDP) != 0;
+  if (udp) {
     store<u16>(l4, swap16(l4bytes), 4);
-    const sum = complement(sumWords(l4, l4bytes, <u32>swap16(l4bytes)));
-    store<u16>(l4, sum == 0 ? 0xffff : sum, 6);
-    return;
+  } else {
+    store<u32>(l4, bswap<u32>(load<u32>(gq, GTX_TSO_SEQ)), 4);
+    let bits = load<u8>(l4, 13);
+    if (!last) bits &= ~TCP_FIN_PSH;
+    if (!(flags & TSO_FIRST)) bits &= ~TCP_CWR;
+    store<u8>(l4, bits, 13);
   }
-  store<u32>(l4, bswap<u32>(load<u32>(gq, GTX_TSO_SEQ)), 4);
-  let bits = load<u8>(l4, 13);
-  if (!last) bits &= ~TCP_FIN_PSH;
-  if (!(flags & TSO_FIRST)) bits &= ~TCP_CWR;
-  store<u8>(l4, bits, 13);
-  store<u16>(l4, complement(sumWords(l4, l4bytes, <u32>swap16(l4bytes))), 16);
+  sum += wordSum(l4, load<u32>(gq, GTX_TSO_HEADERS) - at) + <u32>swap16(l4bytes);
+  putL4(l4, sum, udp);
 }

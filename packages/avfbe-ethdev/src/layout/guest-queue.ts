@@ -33,7 +33,7 @@ export const GTX_ERRORS_FIRST = 112;
 export const GTX_ERRORS_LAST = 160;
 // Working state of a transmit queue
 export const GTX_SCRATCH = 168; // u32 arena offset of GTX_SCRATCH_BYTES
-export const GTX_CRC32C = 172; // u32 arena offset of u32[256], the table of CRC-32C
+export const GTX_CRC32C = 172; // u32 arena offset of u32[16][256], the tables of CRC-32C
 export const GTX_SKIP = 176; // u32: 1 = descriptors are dropped up to the next end of packet
 // The packet that is being segmented; it lies in the scratch memory.
 export const GTX_TSO_LEFT = 180; // u32 bytes of payload not sent yet, 0 = no packet
@@ -86,7 +86,7 @@ export const GRX_BUSY = 128; // bursts that found another lcore at the queue for
 export const GRX_FILTER_WORD = 136; // u32 arena offset of the word that holds the filter table's offset
 export const GRX_BUF_SIZE = 140; // u32 bytes of each posted buffer
 export const GRX_MAX_PKT = 144; // u32 bytes of the longest packet, without CRC
-export const GRX_CRC = 148; // u32 arena offset of u32[256], the table of the frame check sequence, if it is kept; else 0
+export const GRX_CRC = 148; // u32 arena offset of u32[16][256], the tables of the frame check sequence, if it is kept; else 0
 export const GRX_POSITION = 152; // u32 arena offset of the words of a durable position, 0 = none
 export const GRX_FRONT = 192; // 16 bytes: the first bytes of a frame whose tag is inserted or taken out
 export const GRX_WRITE_BACK = 256; // u64[BURST_DESCS_MAX]: second words of the descriptors of this burst
