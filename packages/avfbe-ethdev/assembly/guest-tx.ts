@@ -1,9 +1,8 @@
 // What the guest transmits becomes what the port receives: the hot loop over one transmit queue of the guest. The tail is
 // loaded once and mbufs are taken in bulk. Plain packets (one data descriptor, no offload) are copied in guest-tx-plain.ts,
-// those with checksums to finish in guest-tx-checked.ts,
-// or, where they are long or in another memory region, here; all others are guest-packet.ts's. Descriptors are completed at
-// the end of the burst, behind one barrier: the guest then owns them again. A packet that is lent lies in the guest's memory
-// until the next burst, which completes its descriptors.
+// those with checksums to finish in guest-tx-checked.ts or, where plain ones are long or in another memory region, here; all
+// others are guest-packet.ts's. Descriptors are completed at the end of the burst, behind one barrier: the guest then owns
+// them again. A packet that is lent lies in the guest's memory until the next burst, which completes its descriptors.
 import { MBUF_BUF, MBUF_DATA_LEN, MBUF_DATA_OFF, MBUF_HEADROOM, MBUF_PKT_LEN, MBUF_PORT, MBUF_SIZE } from "../../shm/src/layout/mbuf";
 import { TX_BUF_SIZE_MASK, TX_BUF_SIZE_SHIFT, TX_DTYPE_DONE } from "../../avf/src/layout/tx-desc";
 import { COPY_INLINE_MAX, copy } from "../../shm/assembly/copy";
