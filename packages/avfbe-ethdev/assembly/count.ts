@@ -9,6 +9,9 @@ export function count(state: u32, counter: u32, n: u32): void {
 /** The first six bytes of a frame as a number. */
 export const MAC_MASK: u64 = 0xffff_ffff_ffff;
 
+/** EtherType of an 802.1Q tag as it lies in memory. */
+export const TPID: u32 = 0x0081;
+
 /** The hash in what a write-back says of it (SPREAD_MARKS): all but the status bits. */
 export const MARK_HASH: u64 = 0xffff_ffff_0000_0000;
 

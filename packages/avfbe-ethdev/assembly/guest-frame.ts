@@ -29,7 +29,7 @@ import {
   GRX_FRONT,
 } from "../src/layout/guest-queue";
 import { crc32, swap16 } from "./checksum";
-import { count, MAC_MASK } from "./count";
+import { count, MAC_MASK, TPID } from "./count";
 import { vlanPasses } from "./filter";
 import { castBits, checkedBits, packetType } from "./status";
 
@@ -37,7 +37,6 @@ import { castBits, checkedBits, packetType } from "./status";
 export const GAVE_STOP: u32 = 1 << 16; // nothing was done: too few descriptors, or memory that is not mapped
 export const GAVE_NOTHING: u32 = 1 << 17; // the packet was dropped: filtered if no descriptor was used, else a bad buffer
 
-const TPID: u32 = 0x0081; // 0x8100 as it lies in memory
 const CRC_BYTES: u32 = 4;
 
 /**

@@ -1,6 +1,6 @@
 // Plain packets for the guest in a tight loop: one segment, no tag to insert, unicast that the guest listens to, a buffer in
 // the memory region of the last hit, short enough to be copied inline. No call is in the loop, so its values stay in
-// registers. Whatever is not plain ends the run and is guest-rx.ts's, which calls this while no tag or CRC setting is on.
+// registers. Whatever is not plain ends the run and is guest-rx.ts's, which calls this while the guest keeps no CRC.
 import { MBUF_NB_SEGS, MBUF_OL_TX, MBUF_PKT_LEN, TX_VLAN } from "../../shm/src/layout/mbuf";
 import {
   RX_DESC_BYTES,
@@ -30,6 +30,7 @@ export let givenBytes: u32 = 0;
  * Gives plain packets of u32 pkts[n] to the buffers from descriptor `head` on; returns how many, one descriptor each.
  * @param n not above the descriptors that the guest has given
  * @param longest bytes that a buffer takes and the guest accepts
+ * @param tagType an EtherType, as it lies in memory, that ends the run
  * @param back where the second words of the descriptors are kept until the burst's end
  */
 export function givePlain(
@@ -41,9 +42,10 @@ export function givePlain(
   n: u32,
   filter: u32,
   longest: u32,
+  tagType: u32,
   back: u32,
 ): u32 {
-  return give(table, ring, head, size, pkts, n, filter, longest, back, 0, false);
+  return give(table, ring, head, size, pkts, n, filter, longest, tagType, back, 0, false);
 }
 
 /** givePlain with hashes; `marks` as guestRx gets them. */
@@ -56,10 +58,11 @@ export function giveMarked(
   n: u32,
   filter: u32,
   longest: u32,
+  tagType: u32,
   back: u32,
   marks: u32,
 ): u32 {
-  return give(table, ring, head, size, pkts, n, filter, longest, back, marks, true);
+  return give(table, ring, head, size, pkts, n, filter, longest, tagType, back, marks, true);
 }
 
 // `marked` is a constant where this is inlined: without marks, nothing of them is in the loop.
@@ -74,6 +77,7 @@ function give(
   n: u32,
   filter: u32,
   longest: u32,
+  tagType: u32,
   back: u32,
   marks: u32,
   marked: bool,
@@ -99,7 +103,8 @@ function give(
     if (load<u32>(mbuf, MBUF_OL_TX) & TX_VLAN) break;
     const from = data(mbuf);
     const address = load<u64>(from) & MAC_MASK;
-    if (address & 1 || (address != own && !promiscuous)) break;
+    const ethertype = <u32>load<u16>(from, 12);
+    if (address & 1 || (address != own && !promiscuous) || ethertype == tagType) break;
     const delta = load<u64>(desc) - iova;
     if (delta >= span || span - delta < <u64>length) break;
     copyInline(off + <u32>delta, from, length);
@@ -107,7 +112,7 @@ function give(
     const mark: u64 = marked ? load<u64>(marks) : 0;
     if (marked) marks += 8;
     store<u64>(desc, mark & MARK_HASH);
-    const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
+    const type = packetType(ethertype, from + 14, length - 14);
     const status = <u32>mark | RX_STATUS_DD | RX_STATUS_EOF | checkedBits(mbuf);
     store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
     back += 8;

@@ -49,10 +49,14 @@ import {
 } from "../src/layout/guest-queue";
 import { BURST_DESCS_MAX } from "../src/layout/port-queue";
 import { addressPasses } from "./filter";
-import { count, MAC_MASK, MARK_HASH, sealed } from "./count";
+import { count, MAC_MASK, MARK_HASH, sealed, TPID } from "./count";
 import { giveMarked, givenBytes, givePlain } from "./guest-rx-plain";
 import { GAVE_NOTHING, GAVE_STOP, givePacket } from "./guest-frame";
+import { giveTagged, TAGGED_FILTERED, TAGGED_GIVEN } from "./guest-rx-tagged";
 import { castBits, checkedBits, packetType } from "./status";
+
+/** No frame's EtherType: it has 16 bits. */
+const NO_TYPE: u32 = 0x10000;
 
 /**
  * Gives up to `n` packets of u32 pkts[n] to one receive queue of the guest; returns how many are done with, from the first.
@@ -77,7 +81,8 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
   }
   const filter = atomic.load<u32>(load<u32>(gq, GRX_FILTER_WORD));
   const dirty = load<u32>(table, MEM_TABLE_DIRTY);
-  const special = load<u32>(filter, FILTER_FLAGS) & (FILTER_VLAN | FILTER_STRIP) || load<u32>(gq, GRX_CRC) || dirty;
+  const special = load<u32>(gq, GRX_CRC) || dirty;
+  const tagType: u32 = load<u32>(filter, FILTER_FLAGS) & (FILTER_VLAN | FILTER_STRIP) ? TPID : NO_TYPE;
   const maxPkt = load<u32>(gq, GRX_MAX_PKT);
   const bufSize: u32 = special ? 0 : load<u32>(gq, GRX_BUF_SIZE);
   let head = first;
@@ -97,8 +102,8 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
       const most = min<u32>(avail, n - done);
       const longest = min<u32>(bufSize, maxPkt);
       const plain = marks
-        ? giveMarked(table, ring, head, size, pkts + (done << 2), most, filter, longest, back, marks + (done << 3))
-        : givePlain(table, ring, head, size, pkts + (done << 2), most, filter, longest, back);
+        ? giveMarked(table, ring, head, size, pkts + (done << 2), most, filter, longest, tagType, back, marks + (done << 3))
+        : givePlain(table, ring, head, size, pkts + (done << 2), most, filter, longest, tagType, back);
       if (plain) {
         sent += plain;
         bytes += givenBytes;
@@ -127,18 +132,32 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
       oversize++;
       continue;
     }
-    if (length <= bufSize && load<u16>(mbuf, MBUF_NB_SEGS) == 1 && !(load<u32>(mbuf, MBUF_OL_TX) & TX_VLAN)) {
-      if (avail == 0) break;
+    if (length <= bufSize && load<u16>(mbuf, MBUF_NB_SEGS) == 1) {
       const desc = ring + (head << 5);
-      const to = xlat(table, load<u64>(desc), length, MEM_PROT_WRITE);
-      if (to > <u32>MEM_INDIRECT) {
-        copy(to, from, length);
-        v128.store(desc, i64x2(0, 0), 16);
-        const mark: u64 = marks ? load<u64>(marks + (done << 3)) : 0;
-        store<u64>(desc, mark & MARK_HASH);
-        const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
-        const status = <u32>mark | RX_STATUS_DD | RX_STATUS_EOF | castBits(address) | checkedBits(mbuf);
-        store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
+      let given = false;
+      if (load<u32>(mbuf, MBUF_OL_TX) & TX_VLAN || <u32>load<u16>(from, 12) == tagType) {
+        // Without a descriptor it can still be filtered.
+        const gave = giveTagged(table, desc, filter, avail ? bufSize : 0, mbuf, back, marks ? marks + (done << 3) : 0);
+        if (gave == TAGGED_FILTERED) {
+          filtered++;
+          continue;
+        }
+        given = gave == TAGGED_GIVEN;
+      } else {
+        if (avail == 0) break;
+        const to = xlat(table, load<u64>(desc), length, MEM_PROT_WRITE);
+        if (to > <u32>MEM_INDIRECT) {
+          copy(to, from, length);
+          v128.store(desc, i64x2(0, 0), 16);
+          const mark: u64 = marks ? load<u64>(marks + (done << 3)) : 0;
+          store<u64>(desc, mark & MARK_HASH);
+          const type = packetType(<u32>load<u16>(from, 12), from + 14, length - 14);
+          const status = <u32>mark | RX_STATUS_DD | RX_STATUS_EOF | castBits(address) | checkedBits(mbuf);
+          store<u64>(back, (<u64>length << RX_LENGTH_SHIFT) | (<u64>type << RX_PTYPE_SHIFT) | <u64>status);
+          given = true;
+        }
+      }
+      if (given) {
         back += 8;
         avail--;
         if (++head == size) head = 0;

@@ -13,11 +13,11 @@ import {
   RSS_KINDS,
   RSS_TOEPLITZ,
 } from "../src/layout/rss";
+import { TPID } from "./count";
 import { packetType } from "./status";
 
 /** Status bits of a packet with a hash. */
 const HASHED: u64 = RX_FLTSTAT_RSS << RX_STATUS_FLTSTAT_SHIFT;
-const TPID: u32 = 0x0081; // 0x8100 as it lies in memory
 const TPID_OUTER: u32 = 0xa888;
 const TAGS_END: u32 = 20; // offset of the EtherType behind two tags
 const WORD: u32 = 4096; // tables of four bytes of input
