@@ -2,7 +2,7 @@
 // device behind the vfio-user server. Whatever takes memory, a queue or an eventfd away waits for the backend's answer or
 // for the lcores (QSBR), and only then is the client answered; none of these callbacks waits for the client's memory.
 // mailbox.ts answers its driver, ops.ts shows it to the emudev class.
-import { ICR0_ADMINQ, REG, VIRTCHNL_OP } from "@emudev/avf";
+import { ICR0_ADMINQ, REG, RSS_HENA_ALL, VIRTCHNL_OP } from "@emudev/avf";
 import type { Eal, Logger } from "@emudev/eal";
 import {
   AttributeStore,
@@ -103,7 +103,13 @@ export class AvfDevice implements VfioUserDevice {
     this.vectors = params.queues + 1;
     this.vf = newVf(params.queues);
     const { mtu, speed } = params;
-    this.attributes = new AttributeStore({ mac, mtu, max_frame: frameMax(mtu), link_speed: speed });
+    this.attributes = new AttributeStore({
+      mac,
+      mtu,
+      max_frame: frameMax(mtu),
+      link_speed: speed,
+      rss_hena: RSS_HENA_ALL,
+    });
     this.backend = new Backend(dev, this.attributes, this.#log);
     this.memory = new EmuDevMemTable(arena, qsbr, name);
     this.doorbells = new Doorbells(arena, name, params.doorbell, params.queues);
@@ -346,6 +352,6 @@ export class AvfDevice implements VfioUserDevice {
     for (const name of ["promisc_unicast", "promisc_multicast", "vlan_strip"] as const)
       void backend.setAttr(name, false);
     for (const name of ["rss_key", "rss_lut"] as const) void backend.setAttr(name, NO_BYTES);
-    void backend.setAttr("rss_hena", 0n);
+    void backend.setAttr("rss_hena", RSS_HENA_ALL); // as a physical function does: Linux sets key and table alone
   }
 }
