@@ -13,6 +13,7 @@ import {
   STREAM_PKTS,
   STREAM_SEG_LEN,
   STREAM_SEGS,
+  STREAM_ZEROS,
 } from "../src/layout/stream.ts";
 
 const MAIN = 0; // lcore index
@@ -253,6 +254,24 @@ describe("txonly", () => {
       { numRuns: 50 },
     );
     expect(pool.availCount()).toBe(before);
+  });
+
+  it("writes no zeros where the pool has them, whichever segment a buffer was before", () => {
+    const clean = Mempool.createPktmbuf(arena, "zeros", { n: 300, cacheSize: 100 });
+    const segments = fc.array(fc.integer({ min: 42, max: 2048 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(segments, fc.integer({ min: 1, max: 16 }), (lengths, n) => {
+        const { off, head } = stream(lengths);
+        arena.u32[(off + STREAM_ZEROS) >>> 2] = 1;
+        expect(kernels.fwd_txonly(off, clean.off, MAIN, n)).toBe(n);
+        arena.u32[(off + STREAM_ZEROS) >>> 2] = 0;
+        const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+        const mbufs = [...arena.u32.subarray((off + STREAM_PKTS) >>> 2, ((off + STREAM_PKTS) >>> 2) + n)];
+        expect(take(mbufs)).toEqual(new Array(n).fill(hex(head) + "00".repeat(total - head.length)));
+      }),
+      { numRuns: 50 },
+    );
+    expect(clean.availCount()).toBe(300);
   });
 
   it("makes all or nothing when mbufs run out, at any segment", () => {

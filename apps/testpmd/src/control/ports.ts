@@ -2,9 +2,9 @@
 // and the events that are told to the user. Called by the console's commands, by main.ts and by forwarding.ts.
 import type { Eal } from "@emudev/eal";
 import { type EthDev, type EthStats, ethDev, ethDevs, onEthDev } from "@emudev/ethdev";
-import { Mempool } from "@emudev/shm";
+import { Mempool, ShmError } from "@emudev/shm";
 import { PmdError } from "../errors.ts";
-import { BURST_MAX } from "../layout/stream.ts";
+import { BURST_MAX, SEGS_MAX } from "../layout/stream.ts";
 import { formatMac } from "../views/format.ts";
 import type { Config } from "./config.ts";
 
@@ -37,6 +37,7 @@ export class Ports {
   readonly #out: (text: string) => void;
   readonly #records = new Map<EthDev, PortRecord>();
   #pool: Mempool | undefined;
+  #txPool: Mempool | undefined;
   #quiet = false;
 
   constructor(eal: Eal, config: Config, out: (text: string) => void) {
@@ -88,6 +89,28 @@ export class Ports {
       dataRoomSize: mbufSize,
     });
     return this.#pool;
+  }
+
+  /**
+   * The mempool of packets that are made here (txonly), made at its first use. No port receives into it, so its buffers hold
+   * nothing but heads and the zeros they were reserved with, which need not be written again for each packet.
+   * @returns null where memory has no room for a second pool
+   */
+  txPool(): Mempool | null {
+    if (this.#txPool !== undefined) return this.#txPool;
+    const { mbufSize, mbcache, txq, txd } = this.#config;
+    const rings = this.all().length * txq * (txd || DESCRIPTORS_GUESS);
+    const lcores = this.#eal.lcores.all.length * (1.5 * mbcache + SEGS_MAX * BURST_MAX);
+    const n = Math.min(this.pool().size, Math.ceil(rings + lcores));
+    try {
+      const cacheSize = Math.min(mbcache, Math.floor(n / 1.5));
+      this.#txPool = Mempool.createPktmbuf(this.#eal.arena, "mb_pool_tx", { n, cacheSize, dataRoomSize: mbufSize });
+    } catch (error) {
+      if (!(error instanceof ShmError && error.code === "ENOMEM")) throw error;
+      return null;
+    }
+    this.#out(`testpmd: create a new mbuf pool <mb_pool_tx>: n=${n}, size=${mbufSize}, socket=0\n`);
+    return this.#txPool;
   }
 
   /** Configures a port as the settings say, if it is not yet, and starts it. */

@@ -53,6 +53,7 @@ function makeLoop(arena: Arena, dev: EthDev, peer: Uint8Array, bytes: number, bu
   arena.u32[(block + L.FWD_BURST) >>> 2] = burst;
   arena.u32[(send + L.STREAM_SEGS) >>> 2] = 1;
   arena.u16[(send + L.STREAM_SEG_LEN) >>> 1] = bytes;
+  arena.u32[(send + L.STREAM_ZEROS) >>> 2] = 1; // nobody else uses the pool
   arena.u32[(send + L.STREAM_HEAD_LEN) >>> 2] = head.length;
   arena.u8.set(head, send + L.STREAM_HEAD);
   return { port: dev.dataPort(), words, block, receive, send, pool, burst };

@@ -27,6 +27,7 @@ export const STREAM_MACS = 64; // destination and source address for modes that 
 export const STREAM_SEGS = 80; // u32 segments of a packet that txonly makes
 export const STREAM_SEG_LEN = 84; // u16[SEGS_MAX] bytes of each
 export const STREAM_HEAD_LEN = 100; // u32 bytes of the head
+export const STREAM_ZEROS = 104; // u32: 1 = buffers of the pool hold zeros behind their first STREAM_HEAD_MAX bytes
 export const STREAM_HEAD = 128; // the packet's first bytes, the rest is zero
 export const STREAM_HEAD_MAX = 128;
 export const STREAM_PKTS = 256; // u32[BURST_MAX] mbufs of the burst
