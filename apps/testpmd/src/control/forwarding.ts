@@ -145,7 +145,7 @@ export class Forwarding {
     this.apply();
     this.#countUsageFromHere();
     for (const dev of arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
-    const pool = this.#txPool(txFirst);
+    const pool = this.#txPool();
     const tasks = arrangement.lcores.map((lcore) => this.#launch(lcore, pool, txFirst));
     const running = Promise.all(tasks);
     this.#running = running;
@@ -157,9 +157,9 @@ export class Forwarding {
     return arrangement;
   }
 
-  /** The mempool for packets that are made: one of its own where some will be; the kernel is told what it may rely on. */
-  #txPool(txFirst: number): Mempool {
-    const own = this.#config.mode === "txonly" || txFirst > 0 ? this.#ports.txPool() : null;
+  /** The mempool for packets that are made, txonly's of its own; the kernel is told what it may rely on. */
+  #txPool(): Mempool {
+    const own = this.#config.mode === "txonly" ? this.#ports.txPool() : null;
     const { u32 } = this.#eal.arena;
     for (const { streams } of this.#arrangement!.lcores)
       for (const { off } of streams) u32[(off + STREAM_ZEROS) >>> 2] = own === null ? 0 : 1;
