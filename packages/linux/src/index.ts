@@ -23,6 +23,7 @@ export { type GuardedRange, type SigbusGuard, sigbusGuard } from "./guard.ts";
 export {
   addressOf,
   addSeals,
+  adviseHugePages,
   getSeals,
   type Mapping,
   mapAnywhere,

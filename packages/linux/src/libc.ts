@@ -71,6 +71,9 @@ export const ftruncate64 = bind<(fd: number, bytes: number) => number>("int ftru
 export const mmap64 = bind<
   (address: number, bytes: number, prot: number, flags: number, fd: number, offset: number | bigint) => number
 >("intptr_t mmap64(intptr_t, size_t, int, int, int, int64_t)");
+export const madvise = bind<(address: number, bytes: number, advice: number) => number>(
+  "int madvise(intptr_t, size_t, int)",
+);
 export const munmap = bind<(address: number, bytes: number) => number>("int munmap(intptr_t, size_t)");
 // syscall(2) for what libc does not offer by name; all arguments are words, so a fixed list is as good as a variable one.
 export const syscall1 = bind<(number: number, a: number) => number>("intptr_t syscall(intptr_t, intptr_t)");

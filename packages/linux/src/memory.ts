@@ -2,7 +2,19 @@
 // part of the arena at an absolute address, and anywhere outside it. Addresses are plain numbers (user space ends at
 // 2^47). The arena of `shm` and the memory tables of devices are built on these.
 import { ERRNO, LinuxError } from "./errors.ts";
-import { address, check, close, errno, fcntl, ftruncate64, memfd_create, mmap64, munmap, viewOf } from "./libc.ts";
+import {
+  address,
+  check,
+  close,
+  errno,
+  fcntl,
+  ftruncate64,
+  madvise,
+  memfd_create,
+  mmap64,
+  munmap,
+  viewOf,
+} from "./libc.ts";
 
 /** Protection of a mapping (mmap(2)); a store to memory mapped without WRITE kills the process. */
 export const PROT = { NONE: 0, READ: 1, WRITE: 2 } as const;
@@ -17,6 +29,7 @@ const MAP_NORESERVE = 0x4000;
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const MFD_HUGETLB = 4;
+const MADV_HUGEPAGE = 14;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
 
@@ -82,6 +95,14 @@ export function mapNothing(address: number, bytes: number): void {
   if (mmap64(address, bytes, PROT.READ | PROT.WRITE, flags, -1, 0) === -1) {
     throw new LinuxError(errno(), "mmap", "anonymous", `${bytes} bytes at 0x${address.toString(16)}`);
   }
+}
+
+/**
+ * Asks for huge pages in a mapping (madvise(2), MADV_HUGEPAGE). Whether there will be any is up to the kernel: for memfds to
+ * /sys/kernel/mm/transparent_hugepage/shmem_enabled, which is "never" unless the system's owner says "advise".
+ */
+export function adviseHugePages(address: number, bytes: number): void {
+  madvise(address, bytes, MADV_HUGEPAGE); // EINVAL: a kernel without them
 }
 
 /** Maps a file where the kernel likes, outside the arena. Nothing unmaps it but the `unmap` of the result, once. */

@@ -209,6 +209,26 @@ describe("windows", () => {
   const hugeBytes = 1024 * Number(/Hugepagesize:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
   if (hugePages < 3)
     console.log(`skipped: hugetlb windows, for ${hugePages} of 3 huge pages are free (vm.nr_hugepages)`);
+  test("a hugetlb file that finds too few free pages is refused, and leaves zero memory, no hole", () => {
+    const fd = memfdCreate("toofew", (hugePages + 1) * hugeBytes, { hugetlb: true });
+    if ((hugePages + 1) * hugeBytes <= 2 ** 31)
+      expect(() => arena.mapWindow(fd, 0, (hugePages + 1) * hugeBytes, RW)).toThrow(/ENOMEM/);
+    const off = arena.reserveWindow(16 * hugeBytes)!;
+    for (let at = 0; at < 16 * hugeBytes; at += PAGE) expect(arena.u8[off + at]).toBe(0);
+    arena.unmapWindow(off);
+    closeFd(fd);
+  });
+
+  test("long windows are aligned as transparent huge pages want it, where the file offset is", () => {
+    const fd = memfdCreate("long", 8 * MIB);
+    const short = arena.mapWindow(fd, 0, PAGE, RW)!;
+    const long = arena.mapWindow(fd, 2 * MIB, 4 * MIB, RW)!;
+    expect((arena.base + long) % (2 * MIB)).toBe(0);
+    arena.unmapWindow(short);
+    arena.unmapWindow(long);
+    closeFd(fd);
+  });
+
   test.skipIf(hugePages < 3)("huge pages are mapped whole, from any offset inside, and unmapped whole", () => {
     const fd = memfdCreate("huge", 3 * hugeBytes, { hugetlb: true });
     const off = arena.mapWindow(fd, hugeBytes + PAGE, hugeBytes, RW)!;

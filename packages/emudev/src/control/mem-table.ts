@@ -1,7 +1,7 @@
 // The memory table of one emulated device (rte_emu_get_mem_table): "memory table content and operations". Its provider
 // maps and unmaps what the client announces, everybody reads. lcores translate through the published table by kernel
 // (assembly/mem-table.ts); control code by translate, read and write below, which reach regions without mapping too.
-import { pread, pwrite } from "@emudev/linux";
+import { LinuxError, pread, pwrite } from "@emudev/linux";
 import type { Arena, Qsbr } from "@emudev/shm";
 import { MEM_PROT_READ, MEM_PROT_WRITE } from "../layout/mem-table.ts";
 import { DirtyLog } from "./dirty-log.ts";
@@ -183,7 +183,7 @@ export class EmuDevMemTable {
       this.#stillMapped(region);
       const part = data.subarray(at, at + n);
       if (region.off !== 0) part.set(this.#view(region, delta, n));
-      else if (region.fd >= 0) this.#whole(pread(region.fd, part, region.fileOffset + delta), n, iova);
+      else if (region.fd >= 0) this.#whole(() => pread(region.fd, part, region.fileOffset + delta), n, iova);
       else part.set(await this.#remote(region).read(region.iova + delta, n));
     }
     return data;
@@ -195,7 +195,7 @@ export class EmuDevMemTable {
       this.#stillMapped(region);
       const part = data.subarray(at, at + bytes);
       if (region.off !== 0) this.#view(region, delta, bytes).set(part);
-      else if (region.fd >= 0) this.#whole(pwrite(region.fd, part, region.fileOffset + delta), bytes, iova);
+      else if (region.fd >= 0) this.#whole(() => pwrite(region.fd, part, region.fileOffset + delta), bytes, iova);
       else await this.#remote(region).write(region.iova + delta, part);
       this.dirty.note(region, delta, bytes);
     }
@@ -311,7 +311,16 @@ export class EmuDevMemTable {
     throw new EmuDevError("EINVAL", `${this.#name}: an access of ${bytes} bytes; the limit is ${MEM_ACCESS_MAX}`);
   }
 
-  #whole(done: number, bytes: number, iova: bigint): void {
+  /** An access to a file that must be whole; a hugetlb file for which too few pages are free cannot be written to at all. */
+  #whole(access: () => number, bytes: number, iova: bigint): void {
+    let done: number;
+    try {
+      done = access();
+    } catch (cause) {
+      if (!(cause instanceof LinuxError)) throw cause;
+      const text = `${this.#name}: the file behind ${hex(iova)} is not mapped, and refuses the access (${cause.code})`;
+      throw new EmuDevError("EFAULT", text, { cause });
+    }
     if (done !== bytes) throw new EmuDevError("EFAULT", `${this.#name}: the file behind ${hex(iova)} has shrunk`);
   }
 }

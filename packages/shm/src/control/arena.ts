@@ -3,6 +3,7 @@
 import {
   addressOf,
   addSeals,
+  adviseHugePages,
   closeFd,
   fileStat,
   type GuardedRange,
@@ -26,6 +27,7 @@ const OWN_BYTES_DEFAULT = 512 * MIB;
 const OWN_BYTES_MAX = 2048 * MIB;
 const LINE_BYTES = 64;
 const ALIGN_MAX = 2 ** 30;
+const HUGE_BYTES = 2 * MIB;
 
 // Collecting a WebAssembly.Memory unmaps what was mapped into it, so none is ever let go.
 const kept: WebAssembly.Memory[] = [];
@@ -49,7 +51,8 @@ export class Arena extends ArenaViews {
    * Makes the process's arena. Memory is committed when it is first written.
    * @param opts.ownBytes size of the part for memzones: whole 64 KiB, at most 2 GiB; default 512 MiB
    * @param opts.hugePages "auto": that part is made of huge pages of the system's default size where enough of them are
-   *   free (ownBytes is rounded up to whole ones), else of ordinary pages; default "off"
+   *   free (ownBytes is rounded up to whole ones), else of ordinary pages, or transparent huge ones where the system lets
+   *   memfds have them; default "off"
    * @throws ShmError EINVAL; LinuxError when the kernel refuses (memfd, mmap)
    */
   static create(opts: { ownBytes?: number; hugePages?: "auto" | "off" } = {}): Arena {
@@ -69,6 +72,7 @@ export class Arena extends ArenaViews {
     };
     addSeals(fd, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL);
     mapShared(base, bytes, PROT.READ | PROT.WRITE, fd, 0);
+    if (huge === null && hugePages === "auto") adviseHugePages(base, bytes);
     // What unmapping a window leaves is then of one kind with its neighbours, and the kernel joins them into one mapping.
     mapNothing(base + bytes, ARENA_BYTES - bytes);
     return new Arena({ memory, base, fd, ownBytes: bytes }, pageBytes);
@@ -125,7 +129,8 @@ export class Arena extends ArenaViews {
 
   /**
    * Maps part of a file behind the own part. The window is aligned, by absolute address, to the file's block size (that is
-   * the page size of hugetlb files), and begins before `fileOffset` where that is not.
+   * the page size of hugetlb files), and begins before `fileOffset` where that is not. A long one is aligned to 2 MiB, if there
+   * is room, so that transparent huge pages of the file can be used.
    * @param fd stays the caller's, who may close it afterwards
    * @param prot PROT of linux; a store to a read-only window is SIGSEGV
    * @returns offset of the byte at `fileOffset`, or null when no hole is large enough
@@ -136,11 +141,15 @@ export class Arena extends ArenaViews {
     checkInteger("window: bytes", bytes, 1, Number.MAX_SAFE_INTEGER);
     const align = windowAlignment(fd);
     const before = fileOffset % align;
-    const start = this.reserveWindow(roundUp(before + bytes, align), align);
+    const size = roundUp(before + bytes, align);
+    const wide = size >= HUGE_BYTES && (fileOffset - before) % HUGE_BYTES === 0 ? Math.max(align, HUGE_BYTES) : align;
+    const start = this.reserveWindow(size, wide) ?? (wide > align ? this.reserveWindow(size, align) : null);
     if (start === null) return null;
     try {
       mapShared(this.base + start, roundUp(before + bytes, PAGE_BYTES), prot, fd, fileOffset - before);
     } catch (error) {
+      // A hugetlb file that finds too few free pages is refused when what was there is gone already.
+      mapNothing(this.base + start, size);
       this.#release(start);
       throw error;
     }
