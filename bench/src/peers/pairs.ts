@@ -37,7 +37,8 @@ export function dpdkMissing(): string | undefined {
  */
 export function pairs(size: number, cpus: readonly [number, number], folder: string): Pair[] {
   const dpdk = (index: 0 | 1, vdev: string, sends: boolean): Side => dpdkArgs(cpus[index], vdev, app(size, sends));
-  const ours = (index: 0 | 1, vdevs: string[], sends: boolean): Side => oursArgs(cpus[index], vdevs, app(size, sends));
+  const ours = (index: 0 | 1, vdevs: string[], sends: boolean, eal: string[] = []): Side =>
+    oursArgs(cpus[index], vdevs, app(size, sends), eal);
   const list: Pair[] = [];
   for (const sends of ["client", "server"] as const) {
     const [server, client] = [sends === "server", sends === "client"];
@@ -50,6 +51,12 @@ export function pairs(size: number, cpus: readonly [number, number], folder: str
         name: `vfio-user/${way}`,
         server: ours(0, [`emu_iavf0,path=${avf},id=0`, "net_avfbe0,id=0,avf_emu_id=0"], server),
         client: ours(1, [`net_iavf0,path=${avf}`], client),
+        sends,
+      },
+      {
+        name: `vfio-user-4k/${way}`,
+        server: ours(0, [`emu_iavf0,path=${avf}-4k,id=0`, "net_avfbe0,id=0,avf_emu_id=0"], server, ["--no-huge"]),
+        client: ours(1, [`net_iavf0,path=${avf}-4k`], client, ["--no-huge"]),
         sends,
       },
       {
@@ -79,10 +86,15 @@ export function dpdkArgs(cpu: number, vdev: string | readonly string[], app: rea
   return { command: "stdbuf", args: ["-oL", DPDK, ...eal, "--", ...app] };
 }
 
-/** Ours, likewise. */
-export function oursArgs(cpu: number, vdevs: readonly string[], app: readonly string[]): Side {
+/** Ours, likewise; `more` are further EAL options. */
+export function oursArgs(
+  cpu: number,
+  vdevs: readonly string[],
+  app: readonly string[],
+  more: readonly string[] = [],
+): Side {
   const eal = ["--lcores", `0@${cpu},1@${cpu}`, "--in-memory", "--poll-mode=busy", ...vdevs.map((v) => `--vdev=${v}`)];
-  return { command: process.execPath, args: [TESTPMD, ...eal, "--", ...app] };
+  return { command: process.execPath, args: [TESTPMD, ...eal, ...more, "--", ...app] };
 }
 
 function app(size: number, sends: boolean): string[] {

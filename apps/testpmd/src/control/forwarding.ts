@@ -32,11 +32,11 @@ import {
   STREAM_SEGS,
   STREAM_TX,
   STREAM_TX_BURSTS,
-  STREAM_ZEROS,
 } from "../layout/stream.ts";
 import { TRACE_BYTES } from "../layout/trace.ts";
 import { type Config, ethPeer } from "./config.ts";
 import { makeHead } from "./head.ts";
+import { poolFor } from "./pool.ts";
 import type { Ports } from "./ports.ts";
 import { moved, planStreams, type StreamPlan, sharing, spread } from "./topology.ts";
 
@@ -145,7 +145,7 @@ export class Forwarding {
     this.apply();
     this.#countUsageFromHere();
     for (const dev of arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
-    const pool = this.#txPool();
+    const pool = poolFor(arrangement, this.#ports, this.#eal.arena);
     const tasks = arrangement.lcores.map((lcore) => this.#launch(lcore, pool, txFirst));
     const running = Promise.all(tasks);
     this.#running = running;
@@ -155,15 +155,6 @@ export class Forwarding {
       await Promise.race([running.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1))]);
     if (this.#running !== running) throw new PmdError("FORWARD", "Packet forwarding could not be started");
     return arrangement;
-  }
-
-  /** The mempool for packets that are made, txonly's of its own; the kernel is told what it may rely on. */
-  #txPool(): Mempool {
-    const own = this.#config.mode === "txonly" ? this.#ports.txPool() : null;
-    const { u32 } = this.#eal.arena;
-    for (const { streams } of this.#arrangement!.lcores)
-      for (const { off } of streams) u32[(off + STREAM_ZEROS) >>> 2] = own === null ? 0 : 1;
-    return own ?? this.#ports.pool();
   }
 
   /** Stops forwarding and resolves when no lcore polls any more. */
