@@ -2,7 +2,6 @@
 // arrangement at a time. Called by the console's start and stop, and by main.ts.
 import { type Eal, type LcoreUsage, lcoreUsage, recordCoreCycles } from "@emudev/eal";
 import type { DataPort, EthDev, EthStats } from "@emudev/ethdev";
-import type { Mempool } from "@emudev/shm";
 import { PmdError } from "../errors.ts";
 import { FWD_MODES } from "../fwd/modes.ts";
 import type { FwdTask, QueueRef, StreamTask } from "../fwd/task.ts";
@@ -145,7 +144,7 @@ export class Forwarding {
     this.apply();
     this.#countUsageFromHere();
     for (const dev of arrangement.ports) this.#ports.record(dev).base = dev.statsGet();
-    const pool = poolFor(arrangement, this.#ports, this.#eal.arena);
+    const pool = poolFor(arrangement, this.#ports, this.#eal.arena).off;
     const tasks = arrangement.lcores.map((lcore) => this.#launch(lcore, pool, txFirst));
     const running = Promise.all(tasks);
     this.#running = running;
@@ -364,7 +363,7 @@ export class Forwarding {
     u8.set(head, off + STREAM_HEAD);
   }
 
-  #launch(lcore: Arrangement["lcores"][number], pool: Mempool, txFirst: number): Promise<unknown> {
+  #launch(lcore: Arrangement["lcores"][number], pool: number, txFirst: number): Promise<unknown> {
     const { mode } = this.#config;
     const { receives, sends } = FWD_MODES[mode];
     const data = new Map<number, DataPort>();
@@ -383,7 +382,7 @@ export class Forwarding {
       copies: stream.copies.map((portId) => queue(portId, "tx", stream.txQueue)),
     }));
     const { trace } = lcore;
-    const arg: FwdTask = { mode, block: this.#block, pool: pool.off, trace, streams, shared, txFirst };
+    const arg: FwdTask = { mode, block: this.#block, pool, trace, streams, shared, txFirst };
     return this.#eal.lcores.launch(lcore.id, { module: ENGINE, arg });
   }
 
