@@ -10,6 +10,8 @@ import { makeLcoreEnv } from "../data/env.ts";
 export interface LcoreThreadData {
   arena: ArenaHandle;
   qsbr: number;
+  /** Shared: threads that have come so far that they may be ended. */
+  ready: Int32Array;
 }
 
 /** What goes to a thread with a task. */
@@ -26,9 +28,12 @@ export interface LcoreTask {
 /** What comes back. */
 export type LcoreOutcome = { value: unknown } | { error: { name: string; message: string; stack: string } };
 
-const { arena: handle, qsbr: qsbrOff } = workerData as LcoreThreadData;
+const { arena: handle, qsbr: qsbrOff, ready } = workerData as LcoreThreadData;
 const arena = Arena.attach(handle);
 const qsbr = new Qsbr(arena, qsbrOff);
+// Behind the pool's import of this file: a thread that is ended while it loads modules or native code takes the process along
+// (Node 24).
+setImmediate(() => Atomics.add(ready, 0, 1));
 
 export default async function run(task: LcoreTask): Promise<LcoreOutcome> {
   try {

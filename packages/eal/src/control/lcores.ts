@@ -57,6 +57,8 @@ export class Lcores {
   readonly #onDeath: DeathHandler[] = [];
   readonly #affinity = getAffinity();
   readonly #events: readonly LcoreEvents[];
+  /** Threads that have loaded everything. */
+  readonly #ready = new Int32Array(new SharedArrayBuffer(4));
   #closing = false;
 
   constructor(arena: Arena, qsbr: Qsbr, specs: readonly LcoreSpec[], mainId: number, log: Logger) {
@@ -71,7 +73,7 @@ export class Lcores {
     this.workers = this.all.slice(1);
     this.#events = this.workers.map(({ off }) => new LcoreEvents(arena, off));
     if (this.workers.length > 0) {
-      const workerData: LcoreThreadData = { arena: arena.handle, qsbr: qsbr.off };
+      const workerData: LcoreThreadData = { arena: arena.handle, qsbr: qsbr.off, ready: this.#ready };
       this.#pool = new Piscina({
         filename: new URL("./lcore-thread.js", import.meta.url).href,
         minThreads: this.workers.length,
@@ -170,6 +172,7 @@ export class Lcores {
     const ended = await Promise.race([all.then(() => true), delay(5000)]);
     clearTimeout(late);
     if (!ended) this.#log.error("an lcore does not stop: its thread is ended by force");
+    for (let ms = 0; ms < 5000 && Atomics.load(this.#ready, 0) < this.workers.length; ms++) await pause();
     await this.#pool?.destroy();
     for (const events of this.#events) events.close();
     setAffinity(this.#affinity);
@@ -231,6 +234,8 @@ function makeLcore(arena: Arena, { id, cpus }: LcoreSpec, index: number): Lcore 
     },
   };
 }
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 function delay(ms: number): Promise<false> {
   return new Promise((resolve) => setTimeout(() => resolve(false), ms).unref());
