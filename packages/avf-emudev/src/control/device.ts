@@ -111,7 +111,7 @@ export class AvfDevice implements VfioUserDevice {
       rss_hena: RSS_HENA_ALL,
     });
     this.backend = new Backend(dev, this.attributes, this.#log);
-    this.memory = new EmuDevMemTable(arena, qsbr, name);
+    this.memory = new EmuDevMemTable(arena, qsbr, name, { onDemand: params.windows === "demand" });
     this.doorbells = new Doorbells(arena, name, params.doorbell, params.queues);
     const places = file?.positionsOff ?? arena.memzoneReserve(`${name}.positions`, POSITIONS_BYTES, 64).off;
     this.positions = new Positions(arena, places, file !== null);

@@ -21,6 +21,12 @@ export const PARAMS = {
   mtu: { type: "uint", min: 68, max: AVF_MTU_MAX, default: AVF_MTU_MAX, help: "largest MTU the guest may set" },
   speed: { type: "uint", min: 100, max: 400_000, default: 10_000, help: "link speed in Mbit/s" },
   doorbell: { type: "choice", choices: ["mem", "fd"], default: "mem", help: "mapped by the client, or trapped" },
+  windows: {
+    type: "choice",
+    choices: ["static", "demand"],
+    default: "static",
+    help: "demand: guest memory beyond the arena is mapped as it is used (experimental)",
+  },
   poll: { type: "choice", choices: ["off", "on"], default: "off", help: "on: read the client's socket all the time" },
   state: { type: "path", help: "file that keeps the device while its client or this process is away" },
   mode: { type: "mode", help: "permissions of the socket file, octal; default: the umask's" },

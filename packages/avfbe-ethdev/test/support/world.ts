@@ -72,7 +72,7 @@ export class FakeGuest {
     this.arena = arena;
     this.bytes = bytes;
     const name = `guest${devices++}`;
-    this.table = new EmuDevMemTable(arena, qsbr, name);
+    this.table = new EmuDevMemTable(arena, qsbr, name, { onDemand: true });
     this.fd = memfdCreate(name, bytes, { seals: true });
     this.#own = mapAnywhere(Math.min(bytes, 64 * MIB), PROT.READ | PROT.WRITE, this.fd, 0);
     this.u8 = new Uint8Array(this.#own.buffer);

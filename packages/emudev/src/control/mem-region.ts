@@ -43,9 +43,15 @@ const TOP = 1n << 64n;
 
 /**
  * Makes a region of a request, mapping its file if there is room.
+ * @param onDemand what finds none gets windows as they are needed
  * @throws EmuDevError EINVAL (range, kind of file, region past its end), EACCES (protection); the fd is closed then
  */
-export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTransport | null): MemRegion {
+export function makeRegion(
+  arena: Arena,
+  request: MemMapRequest,
+  remote: DmaTransport | null,
+  onDemand: boolean,
+): MemRegion {
   try {
     const { iova, size, prot, fd, fileOffset } = request;
     const where = `map of ${hex(iova)}+${hex(size)}`;
@@ -66,7 +72,7 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
         `${where}: ends at ${hex(fileOffset + size)} of a file of ${hex(stat.size)} bytes`,
       );
     const mappable = prot !== 0 && request.mode !== "file";
-    const large = stat.size > BigInt(ARENA_BYTES - arena.ownBytes) && size > BigInt(DEMAND_REGION_BYTES);
+    const large = onDemand && stat.size > BigInt(ARENA_BYTES - arena.ownBytes) && size > BigInt(DEMAND_REGION_BYTES);
     const mapping = mappable && !large ? mapFile(arena, fd, stat, fileOffset, size, prot) : null;
     const region = {
       ...request,
@@ -76,7 +82,7 @@ export function makeRegion(arena: Arena, request: MemMapRequest, remote: DmaTran
       mapping,
       demand: false,
     };
-    if (mapping === null) return { ...region, demand: mappable && canDemand(fd) };
+    if (mapping === null) return { ...region, demand: onDemand && mappable && canDemand(fd) };
     closeFd(fd); // the mapping holds the file
     return { ...region, fd: -1 };
   } catch (error) {

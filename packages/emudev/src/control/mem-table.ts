@@ -37,11 +37,16 @@ export class EmuDevMemTable {
   readonly #table: PublishedTable;
   readonly #regions: MemRegion[] = [];
   readonly #demand: DemandWindows;
+  readonly #onDemand: boolean;
   /** Pages that the device has written to; off until it is started. */
   readonly dirty: DirtyLog;
 
-  /** @param name of the memzones, unique in the process: the device's */
-  constructor(arena: Arena, qsbr: Qsbr, name: string) {
+  /**
+   * @param name of the memzones, unique in the process: the device's
+   * @param opts.onDemand memory that finds no room in the arena gets windows as they are needed; default false
+   */
+  constructor(arena: Arena, qsbr: Qsbr, name: string, opts: { onDemand?: boolean } = {}) {
+    this.#onDemand = opts.onDemand === true;
     this.#arena = arena;
     this.#name = name;
     this.#table = new PublishedTable(arena, qsbr, `${name}.mem`);
@@ -71,7 +76,7 @@ export class EmuDevMemTable {
    * @throws EmuDevError EEXIST (overlap), ENOSPC (limits), EINVAL, EACCES (see makeRegion). Never for want of arena room.
    */
   async map(request: MemMapRequest, remote: DmaTransport | null = null): Promise<void> {
-    const region = makeRegion(this.#arena, request, remote);
+    const region = makeRegion(this.#arena, request, remote, this.#onDemand);
     const refusal = this.#refusal(region);
     if (refusal !== null) {
       releaseRegion(region); // never published
