@@ -11,8 +11,11 @@ const PROMPT = /testpmd> /; // events are printed behind it
 const EAL = ["--in-memory", "-m", "128", ...TWO_LCORES];
 const ROUNDS = 4;
 
-afterEach(() => {
-  for (const program of programs.splice(0)) program.kill();
+afterEach(({ task }) => {
+  for (const program of programs.splice(0)) {
+    if (task.result?.state === "fail") console.error(`${program.output.slice(-2000)}\n${program.errors}`);
+    program.kill();
+  }
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -77,7 +80,8 @@ describe("a device under traffic is migrated", { timeout: 90_000 }, () => {
     await driver.ask("start", PROMPT);
     await moves(old, "RX", 0);
     const migrated = driver.ask(`port migrate 0 ${folder}/s`, /Port 0 has migrated to .* in \d+ ms/);
-    while (!(await old.ask("show port info 0", PROMPT)).includes("Link status: down")); // until it stands still
+    await driver.says("its server can end now");
+    expect(await old.ask("show port info 0", PROMPT)).toContain("Link status: down");
     const before = await packets(old, "RX");
     old.child.stdin.end("quit\n");
     expect((await old.exit).code, old.errors).toBe(0);

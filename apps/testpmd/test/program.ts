@@ -20,6 +20,7 @@ export class Program {
   readonly child: ChildProcessWithoutNullStreams;
   #seen = 0;
   #wake = (): void => {};
+  #wakeLog = (): void => {};
 
   /** @param script a program for Node, or a command of the system when its name is no path */
   constructor(script: string, args: readonly string[]) {
@@ -31,12 +32,14 @@ export class Program {
     });
     this.child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.errors += text;
+      this.#wakeLog();
     });
     this.child.stdin.on("error", () => {});
     this.exit = new Promise((resolve) => {
       this.child.on("close", (code, signal) => {
         resolve({ code, signal });
         this.#wake();
+        this.#wakeLog();
       });
     });
   }
@@ -62,6 +65,16 @@ export class Program {
         throw new Error(`it ended before it printed ${pattern}:\n${this.output.slice(-2000)}${this.errors}`);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Waits for a text in its log. */
+  async says(text: string): Promise<void> {
+    while (!this.errors.includes(text)) {
+      if (this.child.exitCode !== null) throw new Error(`it ended before it said "${text}":\n${this.errors}`);
+      await new Promise<void>((resolve) => {
+        this.#wakeLog = resolve;
       });
     }
   }

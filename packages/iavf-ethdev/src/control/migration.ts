@@ -23,11 +23,13 @@ export async function moveDevice(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<readonly Uint8Array[] | null> {
-  const { name, transport: from } = device;
+  const { name, log, transport: from } = device;
   let to: Transport | null = null;
   let saved: readonly Uint8Array[] | null = null;
   try {
     saved = await saveDevice(from.client, name);
+    const bytes = saved.reduce((sum, piece) => sum + piece.length, 0);
+    if (waitMs > 0) log.notice(`${name}: has taken the device's state (${bytes} bytes); its server can end now`);
     to = await patiently(connect, () => from.client.open && !signal.aborted, waitMs);
     if (!from.doorbells.mapped || !to.doorbells.mapped)
       throw new IavfError("DEVICE", `${name}: both devices must lend their doorbell pages (doorbell=mem)`);
