@@ -34,7 +34,8 @@ import { vlanPasses } from "./filter";
 import { castBits, checkedBits, packetType } from "./status";
 
 // What givePacket answers: descriptors used in the low half, and
-export const GAVE_STOP: u32 = 1 << 16; // nothing was done: too few descriptors, or memory that is not mapped
+export const GAVE_STOP: u32 = 1 << 16; // nothing was done: too few descriptors, or memory that is not mapped:
+export const GAVE_UNMAPPED: u32 = 1 << 18; // with GAVE_STOP: the latter
 export const GAVE_NOTHING: u32 = 1 << 17; // the packet was dropped: filtered if no descriptor was used, else a bad buffer
 
 const CRC_BYTES: u32 = 4;
@@ -110,7 +111,7 @@ export function givePacket(
     const to = xlat(table, load<u64>(desc), run, MEM_PROT_WRITE);
     if (to == <u32>MEM_INDIRECT) {
       atomic.store<u32>(gq, 1, GQ_WANT_BOUNCE);
-      return GAVE_STOP; // earlier buffers were written to, but are still the device's
+      return GAVE_STOP | GAVE_UNMAPPED; // earlier buffers were written to, but are still the device's
     }
     const end = at + run;
     let status = common | (end == total ? RX_STATUS_EOF : 0);

@@ -51,9 +51,12 @@ import { BURST_DESCS_MAX } from "../src/layout/port-queue";
 import { addressPasses } from "./filter";
 import { count, MAC_MASK, MARK_HASH, sealed, TPID } from "./count";
 import { giveMarked, givenBytes, givePlain } from "./guest-rx-plain";
-import { GAVE_NOTHING, GAVE_STOP, givePacket } from "./guest-frame";
+import { GAVE_NOTHING, GAVE_STOP, GAVE_UNMAPPED, givePacket } from "./guest-frame";
 import { giveTagged, TAGGED_FILTERED, TAGGED_GIVEN } from "./guest-rx-tagged";
 import { castBits, checkedBits, packetType } from "./status";
+
+/** Set by guestRx when it stopped at memory without a window. */
+export let unmapped: bool = false;
 
 /** No frame's EtherType: it has 16 bits. */
 const NO_TYPE: u32 = 0x10000;
@@ -63,6 +66,7 @@ const NO_TYPE: u32 = 0x10000;
  * @param marks u64[n], what the write-back says of their hashes (SPREAD_MARKS), or 0
  */
 export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
+  unmapped = false;
   const size = load<u32>(gq, GQ_SIZE);
   const first = load<u32>(gq, GQ_HEAD);
   const tail = atomic.load<u32>(load<u32>(gq, GQ_DOORBELL));
@@ -75,8 +79,12 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
   const table = atomic.load<u32>(load<u32>(gq, GQ_MEM_WORD));
   const ring = xlat(table, load<u64>(gq, GQ_BASE), size << 5, MEM_PROT_READ | MEM_PROT_WRITE);
   if (ring <= <u32>MEM_INDIRECT) {
-    if (ring) atomic.store<u32>(gq, 1, GQ_WANT_BOUNCE);
-    else count(gq, GQ_RING_FAULT, 1);
+    if (ring) {
+      atomic.store<u32>(gq, 1, GQ_WANT_BOUNCE);
+      unmapped = true;
+    } else {
+      count(gq, GQ_RING_FAULT, 1);
+    }
     return 0;
   }
   const filter = atomic.load<u32>(load<u32>(gq, GRX_FILTER_WORD));
@@ -171,7 +179,10 @@ export function guestRx(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
       }
     }
     const gave = givePacket(gq, table, ring, filter, head, avail, mbuf, back, marks ? marks + (done << 3) : 0);
-    if (gave & GAVE_STOP) break;
+    if (gave & GAVE_STOP) {
+      unmapped = (gave & GAVE_UNMAPPED) != 0;
+      break;
+    }
     const used = gave & 0xffff;
     back += used << 3;
     avail -= used;

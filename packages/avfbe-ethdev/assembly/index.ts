@@ -5,10 +5,10 @@ import { isHeld, markPending } from "../../emudev/assembly/vector";
 import { GQ_HEAD, GQ_VECTOR, GRX_BUSY, GTX_BYTES } from "../src/layout/guest-queue";
 import { RXQ_ACTIVE, RXQ_GUESTS, RXQ_NEXT, RXQ_FIRE, TXQ_GUEST, TXQ_FIRE, TXQ_RSS } from "../src/layout/port-queue";
 import { count } from "./count";
-import { guestRx } from "./guest-rx";
 import { completed, guestTx } from "./guest-tx";
+import { giveHeld, giveOrHold } from "./hold";
 import { lock, unlock } from "./lock";
-import { spreadBurst } from "./spread";
+import { spreadBurst, spreadHeld } from "./spread";
 
 /**
  * Receives up to `n` packets from the guest's transmit queues that port queue `q` serves, into u32 pkts[n]. With several, each
@@ -54,11 +54,30 @@ export function avfbe_tx_burst(q: u32, pkts: u32, n: u32, lcore: u32): u32 {
     return 0;
   }
   const head = load<u32>(gq, GQ_HEAD);
-  const done = guestRx(q, gq, pkts, n, 0);
+  const done = giveOrHold(q, gq, pkts, n, 0);
   const moved = load<u32>(gq, GQ_HEAD) != head;
   unlock(gq);
   const vector = load<u32>(gq, GQ_VECTOR);
   if (vector && (moved ? markPending(vector) : isHeld(vector))) store<u32>(q, vector, TXQ_FIRE);
   if (done) freeBulk(lcore, pkts, done);
   return done;
+}
+
+/** A turn without packets to transmit: gives the guest what waited for a window, in the receive queues that `q` feeds. */
+export function avfbe_tx_held(q: u32): void {
+  const gq = atomic.load<u32>(q, TXQ_GUEST);
+  store<u32>(q, 0, TXQ_FIRE);
+  if (gq == 0) return;
+  const rss = atomic.load<u32>(q, TXQ_RSS);
+  if (rss) {
+    spreadHeld(q, rss);
+    return;
+  }
+  if (!lock(gq)) return;
+  const head = load<u32>(gq, GQ_HEAD);
+  giveHeld(q, gq);
+  const moved = load<u32>(gq, GQ_HEAD) != head;
+  unlock(gq);
+  const vector = load<u32>(gq, GQ_VECTOR);
+  if (vector && (moved ? markPending(vector) : isHeld(vector))) store<u32>(q, vector, TXQ_FIRE);
 }

@@ -4,7 +4,7 @@
 import { markPending, isHeld } from "../../emudev/assembly/vector";
 import { copy } from "../../shm/assembly/copy";
 import { freeBulk } from "../../shm/assembly/mbuf";
-import { GQ_HEAD, GQ_VECTOR, GRX_BUSY, GRX_BYTES } from "../src/layout/guest-queue";
+import { GQ_HEAD, GQ_VECTOR, GRX_BUSY, GRX_BYTES, GRX_HOLD } from "../src/layout/guest-queue";
 import { TXQ_FIRE, TXQ_FIRE_MANY, TXQ_FIRES, TXQ_OWN, TXQ_SCRATCH, TXQ_STATES } from "../src/layout/port-queue";
 import {
   RSS_ACTIVE,
@@ -18,7 +18,7 @@ import {
   SPREAD_SORTED_PKTS,
 } from "../src/layout/rss";
 import { count } from "./count";
-import { guestRx } from "./guest-rx";
+import { giveHeld, giveOrHold } from "./hold";
 import { lock, unlock } from "./lock";
 import { hashMark } from "./toeplitz";
 
@@ -73,13 +73,26 @@ export function spreadBurst(q: u32, rss: u32, pkts: u32, n: u32, lcore: u32): u3
     }
     if (refused) copy(pkts + (done << 2), scratch + SPREAD_SORTED_PKTS, refused << 2);
   }
-  fires = raise(states, active, fires);
-  if (fires) {
-    store<u32>(q, fires, TXQ_FIRES);
-    store<u32>(q, TXQ_FIRE_MANY, TXQ_FIRE);
-  }
+  fire(q, raise(states, active, fires));
   if (done) freeBulk(lcore, pkts, done);
   return done;
+}
+
+/** avfbe_tx_held by the table `rss`. */
+export function spreadHeld(q: u32, rss: u32): void {
+  const states = load<u32>(q, TXQ_STATES);
+  const active = load<u32>(rss, RSS_ACTIVE);
+  let fires: u32 = 0;
+  for (let left = active; left; left &= left - 1) {
+    const queue = ctz<u32>(left);
+    const gq = states + queue * GRX_BYTES;
+    if (load<u32>(gq, GRX_HOLD) == 0 || !lock(gq)) continue;
+    const head = load<u32>(gq, GQ_HEAD);
+    giveHeld(q, gq);
+    if (load<u32>(gq, GQ_HEAD) != head) fires |= 1 << queue;
+    unlock(gq);
+  }
+  fire(q, raise(states, active, fires));
 }
 
 /** Whether the last give() used descriptors. */
@@ -92,7 +105,7 @@ function give(q: u32, gq: u32, pkts: u32, n: u32, marks: u32): u32 {
     return 0;
   }
   const head = load<u32>(gq, GQ_HEAD);
-  const done = guestRx(q, gq, pkts, n, marks);
+  const done = giveOrHold(q, gq, pkts, n, marks);
   moved = load<u32>(gq, GQ_HEAD) != head;
   unlock(gq);
   return done;
@@ -114,6 +127,15 @@ function sort(scratch: u32, pkts: u32, n: u32): void {
     store<u32>(scratch + (at << 2), load<u32>(pkts + (i << 2)), SPREAD_SORTED_PKTS);
     store<u64>(scratch + (at << 3), load<u64>(scratch + (i << 3), SPREAD_MARKS), SPREAD_SORTED_MARKS);
   }
+}
+
+/** Says which vectors the lcore is to look at. */
+// @ts-ignore: decorator
+@inline
+function fire(q: u32, fires: u32): void {
+  if (fires == 0) return;
+  store<u32>(q, fires, TXQ_FIRES);
+  store<u32>(q, TXQ_FIRE_MANY, TXQ_FIRE);
 }
 
 /** Marks the vectors of queues that got packets; which vectors the lcore is to fire, or to look at the deadline of. */

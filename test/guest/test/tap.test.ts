@@ -10,9 +10,9 @@ const HOST = "10.0.0.1";
 const HOST6 = "fd00::1";
 
 /** A guest and a TAP in a namespace, on one subnet, with testpmd between them. */
-async function connected(set: Scene, options: Partial<GuestOptions> & { name: string }) {
+async function connected(set: Scene, options: Partial<GuestOptions> & { name: string }, devargs = "") {
   const netns = set.netns();
-  const eal = [...set.avf(), "--vdev=net_tap0,iface=tap0"];
+  const eal = [...set.avf(0, devargs), "--vdev=net_tap0,iface=tap0"];
   const testpmd = await set.testpmd({ eal, app: ["--forward-mode=io"], prefix: netns.prefix });
   netns.up("tap0", `${HOST}/24`);
   const guest = await set.boot(options);
@@ -55,7 +55,7 @@ test(
   "g. a guest with 6 GiB of sparse shared memory: pings, and 8 MiB over TCP each way with equal sha256",
   scene(
     async (set) => {
-      const { netns, guest } = await connected(set, { name: "g", memoryMiB: 6144 });
+      const { netns, guest } = await connected(set, { name: "g", memoryMiB: 6144 }, "windows=demand");
       await pingAll(guest, HOST, { count: 20 });
       const moved = await transfer(guest, netns, HOST, 8 << 20);
       expect(moved).toMatchObject({ guest: moved.sent, received: moved.sent, bytes: 8 << 20 });

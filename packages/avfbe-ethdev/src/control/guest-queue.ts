@@ -13,7 +13,7 @@ import {
   storeIntent,
   storePlace,
 } from "@emudev/emudev";
-import type { Arena } from "@emudev/shm";
+import { type Arena, ShmError } from "@emudev/shm";
 import {
   FRAME_MAX,
   GQ_BASE,
@@ -28,6 +28,8 @@ import {
   GRX_BYTES,
   GRX_CRC,
   GRX_FILTER_WORD,
+  GRX_HELD_LOST,
+  GRX_HOLD,
   GRX_MAX_PKT,
   GRX_POSITION,
   GTX_BYTES,
@@ -42,6 +44,7 @@ import {
   GTX_TSO_LEFT,
   POSITION_SKIP,
 } from "../layout/guest-queue.ts";
+import { HOLD_BYTES, HOLD_COUNT } from "../layout/hold.ts";
 import type { Bounce } from "./bounce.ts";
 import { completeTx, type GuestRing, recover } from "./position.ts";
 
@@ -77,10 +80,16 @@ export class GuestQueue {
   doorbellFd = -1;
   /** Carries for it while its memory is not mapped. */
   bounce: Bounce | null = null;
-  /** Guest address of the ring while its window is kept mapped. */
-  pinned: bigint | null = null;
+  /** Ends what keeps the ring's window mapped. */
+  unpin: (() => void) | null = null;
+  /** How often in a row it met memory without a window at the same descriptor. */
+  #stuck = 0;
+  #stuckAt = -1;
+  /** Up to this descriptor windows were asked for ahead. */
+  #ahead = 0;
   readonly #context: GuestContext;
   #scratch: string | null = null;
+  #hold: string | null = null;
   /** Where the provider keeps how far the queue is. */
   #position: EmuDevQueuePosition | null = null;
   #ring: GuestRing | null = null;
@@ -126,6 +135,7 @@ export class GuestQueue {
     const wrong = this.kind === "rx" ? this.#fillRx(info.size, priv) : this.#fillTx();
     if (wrong !== null) return wrong;
     arena.u32[(this.off + GQ_LOCK) >>> 2] = 0;
+    if (emuGetMemTable(devId).hasDemand) this.hold();
     this.#ring = { arena, memory: emuGetMemTable(devId), base: info.base, size: info.size };
     this.#takeUp(info.position ?? null, this.get(doorbell.priv.off - this.off));
     return null;
@@ -213,6 +223,7 @@ export class GuestQueue {
       skip = words.next & POSITION_SKIP;
       storePlace(arena, position.off, head | skip);
     }
+    this.#ahead = head;
     this.put(GQ_HEAD, head);
     this.put(this.#positionField, position?.durable ? position.off : 0);
     if (this.kind === "rx") return;
@@ -230,18 +241,65 @@ export class GuestQueue {
     this.put(GQ_WANT_BOUNCE, 0);
   }
 
+  /** Gives a receive queue an area for packets that wait for a window. Lcores may know the queue. */
+  hold(): void {
+    if (this.kind !== "rx" || this.#hold !== null) return;
+    const zone = `${this.zonePrefix}.hold`;
+    try {
+      this.put(GRX_HOLD, this.#context.arena.memzoneReserve(zone, HOLD_BYTES).off);
+      this.#hold = zone;
+    } catch (error) {
+      if (!(error instanceof ShmError)) throw error; // no room: what meets such memory stays the caller's
+    }
+  }
+
+  /** Lets go of what waits. No lcore may know the queue. */
+  unhold(): void {
+    if (this.#hold === null) return;
+    const { arena } = this.#context;
+    const lost = arena.u32[(this.get(GRX_HOLD) + HOLD_COUNT) >>> 2]!;
+    arena.u64[(this.off + GRX_HELD_LOST) >>> 3]! += BigInt(lost);
+    this.put(GRX_HOLD, 0);
+    arena.memzoneFree(this.#hold);
+    this.#hold = null;
+  }
+
+  /** Counts how often the queue has met memory without a window at the descriptor where it is. */
+  meet(): number {
+    const head = this.get(GQ_HEAD);
+    this.#stuck = head === this.#stuckAt ? this.#stuck + 1 : 1;
+    this.#stuckAt = head;
+    return this.#stuck;
+  }
+
+  /** Guest addresses of the buffers that were posted since the last call. */
+  fresh(): bigint[] {
+    const ring = this.#ring;
+    const tail = Atomics.load(this.#context.arena.u32, this.get(GQ_DOORBELL) >>> 2);
+    if (ring === null || tail >= ring.size || tail === this.#ahead) return [];
+    const head = this.get(GQ_HEAD);
+    const distance = (from: number): number => (tail - from + ring.size) % ring.size;
+    const addresses = this.#buffers(ring, distance(this.#ahead) < distance(head) ? this.#ahead : head, tail, ring.size);
+    this.#ahead = tail;
+    return addresses;
+  }
+
   /** Guest addresses of the buffers of up to `max` posted descriptors, the next one first, behind that of the ring. */
   posted(max: number): bigint[] {
     const ring = this.#ring;
     if (ring === null) return [];
-    const { arena } = this.#context;
-    const addresses = [ring.base];
+    const tail = Atomics.load(this.#context.arena.u32, this.get(GQ_DOORBELL) >>> 2);
+    return tail >= ring.size ? [ring.base] : [ring.base, ...this.#buffers(ring, this.get(GQ_HEAD), tail, max)];
+  }
+
+  #buffers(ring: GuestRing, from: number, to: number, max: number): bigint[] {
+    const addresses: bigint[] = [];
     const off = ring.memory.translate(ring.base, this.ringBytes(ring.size), 0);
-    const tail = Atomics.load(arena.u32, this.get(GQ_DOORBELL) >>> 2);
-    if (off === 0 || tail >= ring.size) return addresses;
+    if (off === 0) return addresses;
+    const { u64 } = this.#context.arena;
     const words = this.ringBytes(1) >>> 3;
-    for (let at = this.get(GQ_HEAD); at !== tail && addresses.length <= max; at = (at + 1) % ring.size)
-      addresses.push(arena.u64[(off >>> 3) + at * words]!);
+    for (let at = from; at !== to && addresses.length < max; at = (at + 1) % ring.size)
+      addresses.push(u64[(off >>> 3) + at * words]!);
     return addresses;
   }
 
@@ -256,6 +314,7 @@ export class GuestQueue {
   free(): void {
     if (this.#scratch !== null) this.#context.arena.memzoneFree(this.#scratch);
     this.#scratch = null;
+    this.unhold();
   }
 
   #fillRx(size: number, { dataBufferSize = 0, maxPktSize = 0, crcDisable = false }: AvfQueuePriv): string | null {

@@ -14,6 +14,8 @@ import { RssTable } from "./rss.ts";
 /** Descriptors whose buffers a queue is given at once, which is more than any packet has, and that are looked at before one goes. */
 const WANTED_MAX = 300;
 const POSTED_MAX = 1024;
+/** Fruitless times, at one descriptor, after which a queue is carried for: a packet may need several rounds of windows. */
+const STUCK_MAX = 16;
 /** How long a disabled queue's messages to the guest's memory are waited for. */
 const MESSAGES_MS = 100;
 /** How long the segments of a packet that is being sent are waited for, and how often they are looked at. */
@@ -102,10 +104,10 @@ export class GuestQueues {
     const info = emuGetQueueInfo(this.#env.devId, number);
     if (info === null) return;
     const memory = emuGetMemTable(this.#env.devId);
-    if (await memory.pin(info.base)) queue.pinned = info.base;
+    queue.unpin = await memory.pin(info.base);
     const wrong = queue.fill(info);
     if (wrong !== null) {
-      this.#unpin(queue);
+      this.#letGoOf(queue);
       this.#env.warn(`${queue.name} is not usable: ${wrong}`);
       return;
     }
@@ -153,10 +155,10 @@ export class GuestQueues {
     if (!queue?.published || queue.bounce !== null) return false;
     const memory = emuGetMemTable(this.#env.devId);
     const wanted = queue.posted(WANTED_MAX);
-    const posted = (): bigint[] =>
-      [...this.rx, ...this.tx].flatMap((other) => (other.enabled ? other.posted(POSTED_MAX) : []));
     const { misses } = memory.demand;
-    if (wanted.some((iova) => memory.isOnDemand(iova)) && (await memory.fetch(wanted, posted))) {
+    const onDemand = wanted.some((iova) => memory.isOnDemand(iova));
+    if (onDemand) queue.hold();
+    if (onDemand && queue.meet() <= STUCK_MAX && (await memory.fetch(wanted, this.#posted))) {
       // Nothing was missing: the lcore had an older table, or what it waits for is of another kind.
       if (memory.demand.misses !== misses || !wanted.some((iova) => memory.isBeyond(iova))) {
         queue.put(GQ_WANT_BOUNCE, 0);
@@ -166,6 +168,17 @@ export class GuestQueues {
     await this.takeOver(number);
     return false;
   }
+
+  /** Has windows mapped for what receive queues have posted, so that packets find them there. */
+  async prefetch(): Promise<void> {
+    const memory = emuGetMemTable(this.#env.devId);
+    if (!memory.hasDemand) return;
+    const fresh = this.rx.flatMap((queue) => (queue.published && queue.bounce === null ? queue.fresh() : []));
+    if (fresh.length > 0) await memory.prefetch(fresh, this.#posted);
+  }
+
+  readonly #posted = (): bigint[] =>
+    [...this.rx, ...this.tx].flatMap((queue) => (queue.enabled ? queue.posted(POSTED_MAX) : []));
 
   /** Carries for a queue from here on, between the guest's memory and a shadow that the lcore is given instead. */
   async takeOver(number: number): Promise<void> {
@@ -260,14 +273,15 @@ export class GuestQueues {
         const { bounce } = queue;
         queue.bounce = null;
         queue.leave(await bounce?.stop(patienceMs));
-        this.#unpin(queue);
+        this.#letGoOf(queue);
       }),
     );
   }
 
-  #unpin(queue: GuestQueue): void {
-    if (queue.pinned !== null) emuGetMemTable(this.#env.devId).unpin(queue.pinned);
-    queue.pinned = null;
+  #letGoOf(queue: GuestQueue): void {
+    queue.unpin?.();
+    queue.unpin = null;
+    queue.unhold();
   }
 
   #store(off: number, value: number): void {

@@ -26,7 +26,17 @@ import {
 import type { EthConf, EthDevInfo, EthDevOps, EthLink, EthStats } from "@emudev/ethdev";
 import { MBUF_HEADROOM, type Mempool } from "@emudev/shm";
 import { FRAME_MAX } from "../layout/guest-queue.ts";
-import { RXQ_BYTES, RXQ_GUESTS, RXQ_NEXT, RXQ_POOL, RXQ_PORT, RXQ_ROOM, TXQ_BYTES } from "../layout/port-queue.ts";
+import {
+  RXQ_BYTES,
+  RXQ_GUESTS,
+  RXQ_MEM_WORD,
+  RXQ_NEXT,
+  RXQ_POOL,
+  RXQ_PORT,
+  RXQ_ROOM,
+  TXQ_BYTES,
+  TXQ_MEM_WORD,
+} from "../layout/port-queue.ts";
 import { CRC_TABLE_BYTES, CRC32_ETHERNET, CRC32C, writeCrcTable } from "./crc-tables.ts";
 import { DoorbellWatch } from "./doorbell-watch.ts";
 import { FILTER_ATTRS, FilterTable, filterAttrs } from "./filters.ts";
@@ -36,6 +46,7 @@ import { RSS_ATTRS } from "./rss.ts";
 
 const HOUSEKEEPING_MS = 10;
 const AGAIN_MS = 1;
+const AGAIN_FOR_MS = 50;
 const STATS_EVERY = 25; // housekeeping turns between two updates of the guest's counters
 
 export class AvfbePort implements EthDevOps {
@@ -65,6 +76,8 @@ export class AvfbePort implements EthDevOps {
   #timer: NodeJS.Timeout | null = null;
   #turns = 0;
   #soon: NodeJS.Timeout | null = null;
+  #soonUntil = 0;
+  #ahead = false;
   /** Queues whose take-over waits its turn. */
   readonly #takingOver = new Set<number>();
   /** Called when the link that linkGet reports has changed. */
@@ -80,6 +93,8 @@ export class AvfbePort implements EthDevOps {
     this.#name = name;
     this.#devId = devId;
     this.#pairs = emuGetDevInfo(devId).maxQpNum;
+    const memory = emuGetMemTable(devId);
+    memory.readersAnnounced = true; // by data/queues.ts
     const synchronize = (): Promise<void> => eal.synchronize();
     const zone = (what: string, bytes: number): number => {
       const { off, name: zoneName } = arena.memzoneReserve(`${name}.${what}`, bytes);
@@ -90,6 +105,8 @@ export class AvfbePort implements EthDevOps {
     const txqs = zone("txq", TXQ_BYTES * this.#pairs);
     this.#rxqs = Array.from({ length: this.#pairs }, (_, i) => rxqs + i * RXQ_BYTES);
     this.#txqs = Array.from({ length: this.#pairs }, (_, i) => txqs + i * TXQ_BYTES);
+    for (const off of this.#rxqs) arena.u32[(off + RXQ_MEM_WORD) >>> 2] = memory.wordOff;
+    for (const off of this.#txqs) arena.u32[(off + TXQ_MEM_WORD) >>> 2] = memory.wordOff;
     const crc32cOff = zone("crc32c", CRC_TABLE_BYTES);
     const crc32Off = zone("crc32", CRC_TABLE_BYTES);
     writeCrcTable(arena, crc32cOff, CRC32C);
@@ -102,7 +119,7 @@ export class AvfbePort implements EthDevOps {
       devId,
       pairs: this.#pairs,
       rss,
-      memWordOff: emuGetMemTable(devId).wordOff,
+      memWordOff: memory.wordOff,
       filterWordOff: this.#filter.wordOff,
       crc32cOff,
       crc32Off,
@@ -227,11 +244,13 @@ export class AvfbePort implements EthDevOps {
   }
 
   xstats(): [string, number][] {
-    const { mapped, evicted, misses } = emuGetMemTable(this.#devId).demand;
+    const { mapped, evicted, misses, prefetched, thrashed } = emuGetMemTable(this.#devId).demand;
     return [
       ...this.#stats.xstats(),
       ["mem_windows_mapped", mapped],
       ["mem_windows_evicted", evicted],
+      ["mem_windows_prefetched", prefetched],
+      ["mem_windows_thrashed", thrashed],
       ["mem_window_misses", misses],
     ];
   }
@@ -299,6 +318,11 @@ export class AvfbePort implements EthDevOps {
 
   #housekeeping(): void {
     if (this.#turns++ % STATS_EVERY === 0) this.#stats.update();
+    this.#lookAtMemory();
+  }
+
+  #lookAtMemory(): void {
+    this.#lookAhead();
     for (const queue of this.queues.wanting()) {
       if (this.#takingOver.has(queue)) continue;
       this.#takingOver.add(queue);
@@ -309,12 +333,30 @@ export class AvfbePort implements EthDevOps {
     }
   }
 
-  /** A queue that has got windows goes on at once, and may want the next. */
+  /** Windows for what the guest has posted to receive, before packets come. */
+  #lookAhead(): void {
+    if (this.#ahead || !emuGetMemTable(this.#devId).hasDemand) return;
+    this.#ahead = true;
+    void this.#serialize(() => this.queues.prefetch())
+      .catch((error: unknown) => this.#log.error(`${this.#name}: windows ahead: ${error}`))
+      .finally(() => {
+        this.#ahead = false;
+      });
+  }
+
+  /** A queue that has got windows goes on at once, and may want the next: the queues are looked at more often for a while. */
   #lookAgain(): void {
     this.#wake();
+    this.#soonUntil = performance.now() + AGAIN_FOR_MS;
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
     this.#soon ??= setTimeout(() => {
       this.#soon = null;
-      if (this.#timer !== null) this.#housekeeping();
+      if (this.#timer === null) return;
+      this.#lookAtMemory();
+      if (performance.now() < this.#soonUntil) this.#lookSoon();
     }, AGAIN_MS);
   }
 

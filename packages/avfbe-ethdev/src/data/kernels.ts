@@ -4,6 +4,7 @@ import { type Arena, loadKernels } from "@emudev/shm/data";
 export interface AvfbeKernels {
   avfbe_rx_burst(q: number, pkts: number, n: number, lcore: number): number;
   avfbe_tx_burst(q: number, pkts: number, n: number, lcore: number): number;
+  avfbe_tx_held(q: number): void;
 }
 
 /** This thread's instance over the arena. */

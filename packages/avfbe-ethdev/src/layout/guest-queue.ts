@@ -88,6 +88,9 @@ export const GRX_BUF_SIZE = 140; // u32 bytes of each posted buffer
 export const GRX_MAX_PKT = 144; // u32 bytes of the longest packet, without CRC
 export const GRX_CRC = 148; // u32 arena offset of u32[16][256], the tables of the frame check sequence, if it is kept; else 0
 export const GRX_POSITION = 152; // u32 arena offset of the words of a durable position, 0 = none
+export const GRX_HOLD = 156; // u32 arena offset of the area for packets that wait for a window (hold.ts), 0 = none
+export const GRX_HELD = 160; // u64 packets that have waited there
+export const GRX_HELD_LOST = 168; // u64, by the main thread: those that were there when the queue was let go
 export const GRX_FRONT = 192; // 16 bytes: the first bytes of a frame whose tag is inserted or taken out
 export const GRX_WRITE_BACK = 256; // u64[BURST_DESCS_MAX]: second words of the descriptors of this burst
 export const GRX_BYTES = 4352;

@@ -12,6 +12,7 @@ export const RXQ_PORT = 84; // u32 port id, written by the main thread
 export const RXQ_GUESTS = 88; // u32 arena offset of the array of GTX_BYTES, written by the main thread
 export const RXQ_POLLED = 92; // u32, written by the main thread: bit i = the doorbell of transmit queue i makes no event
 export const RXQ_LEND = 96; // u32: 1 = long packets are lent, not copied: whoever receives is done with them before the next burst
+export const RXQ_MEM_WORD = 100; // u32 arena offset of the device's word for its memory table, written by the main thread
 
 export const TXQ_BYTES = 128;
 export const TXQ_GUEST = 64; // u32 atomic, written by the main thread: the guest's receive queue, 0 = none
@@ -22,6 +23,7 @@ export const TXQ_OWN = 76; // u32, written by the main thread: the number of TXQ
 export const TXQ_SCRATCH = 80; // u32 arena offset of SPREAD_BYTES, written by the main thread
 export const TXQ_STATES = 84; // u32 arena offset of the array of GRX_BYTES, written by the main thread
 export const TXQ_FIRES = 88; // u32: receive queues of the guest whose vectors are to be fired
+export const TXQ_MEM_WORD = 92; // u32, as RXQ_MEM_WORD
 
 /** Descriptors that one call of a burst handles at most for one guest queue. */
 export const BURST_DESCS_MAX = 512;

@@ -1,8 +1,8 @@
-// Guest memory that is larger than the arena: files are reached through windows of 2 MiB that are mapped when a queue meets
-// memory that has none, and taken away from the device's own oldest when its share of the arena is used up. What the queues'
-// rings have posted is asked for before a window goes, so no use bits are kept and the lcores pay nothing; rings are pinned. A
-// window overlaps the next by what a ring or a buffer may be long, so that each lies in one. Owned by mem-table.ts; backends
-// come through its fetch and pin.
+// Guest memory that is larger than the arena: files are reached through windows of 2 MiB that are mapped ahead for what rings
+// have posted, or when a queue meets memory that has none, and taken away from the device's own oldest when its share of the
+// arena is used up. The rings are asked before a window goes, so no use bits are kept and the lcores pay nothing; rings are
+// pinned. A window overlaps the next by what a ring or a buffer may be long, so that each lies in one. Owned by mem-table.ts;
+// backends come through its fetch, prefetch and pin.
 import { LinuxError, PROT } from "@emudev/linux";
 import { ARENA_BYTES, type Arena, windowAlignment } from "@emudev/shm";
 import { MEM_PROT_WRITE } from "../layout/mem-table.ts";
@@ -26,7 +26,13 @@ export interface DemandCounters {
   mapped: number;
   evicted: number;
   misses: number;
+  /** Mapped before a queue met them. */
+  prefetched: number;
+  /** Evicted though a ring had posted buffers there: there is too little room for what the guest uses at a time. */
+  thrashed: number;
 }
+
+type Posted = () => Iterable<[MemRegion, bigint]>;
 
 /** What the table does for it. */
 export interface DemandHost {
@@ -36,26 +42,35 @@ export interface DemandHost {
   settled(): Promise<void>;
   /** A window is about to go: what its pages' marks say is kept elsewhere. */
   leave(window: DemandWindow): void;
+  /** Told once: `quota` windows are too few. */
+  thrashes(quota: number): void;
 }
 
 const CHUNK = BigInt(DEMAND_CHUNK_BYTES);
+const REST_MAX_MS = 20;
 const WINDOW_BYTES = DEMAND_CHUNK_BYTES + DEMAND_OVERLAP_BYTES;
 
 /** Devices whose memory is reached so, by arena: they share half of the room for windows. */
 const sharersOf = new WeakMap<Arena, Set<DemandWindows>>();
 
 export class DemandWindows {
-  readonly counters: DemandCounters = { mapped: 0, evicted: 0, misses: 0 };
+  readonly counters: DemandCounters = { mapped: 0, evicted: 0, misses: 0, prefetched: 0, thrashed: 0 };
   readonly #arena: Arena;
   readonly #host: DemandHost;
   readonly #regions = new Map<MemRegion, Map<number, DemandWindow>>();
   /** The oldest first. */
   #windows: DemandWindow[] = [];
   #last: Promise<unknown> = Promise.resolve();
+  /** When windows may be taken away again. */
+  #restUntil = 0;
+  #warned = false;
+  readonly #most: number;
 
-  constructor(arena: Arena, host: DemandHost) {
+  /** @param most windows that the device may have, whatever room there is */
+  constructor(arena: Arena, host: DemandHost, most: number) {
     this.#arena = arena;
     this.#host = host;
+    this.#most = most;
   }
 
   /** Takes a region that has a file and no mapping of its own. */
@@ -68,17 +83,17 @@ export class DemandWindows {
 
   /** Lets go of a region that is the table's no longer; no lcore may know its windows. */
   async remove(region: MemRegion): Promise<void> {
-    const windows = this.#regions.get(region);
-    if (windows === undefined) return;
-    this.#regions.delete(region);
-    await this.#last; // what is under way finds the region gone
+    if (!this.#regions.delete(region)) return;
+    await this.#last; // what is under way finds the region gone, and unmaps what of it it evicts itself
+    const left = this.#windows.filter((window) => window.region === region);
     this.#windows = this.#windows.filter((window) => window.region !== region);
-    for (const window of windows.values()) this.#unmap(window);
+    for (const window of left) this.#unmap(window);
     if (this.#regions.size === 0) sharersOf.get(this.#arena)?.delete(this);
   }
 
-  has(region: MemRegion): boolean {
-    return this.#regions.has(region);
+  /** There are regions that it reaches. */
+  get active(): boolean {
+    return this.#regions.size > 0;
   }
 
   /** The windows of a region, by address. */
@@ -112,50 +127,44 @@ export class DemandWindows {
    * @param posted further addresses whose windows go last
    * @returns whether nothing is missing or something could be mapped
    */
-  fetch(wanted: readonly [MemRegion, bigint][], posted: () => Iterable<[MemRegion, bigint]>): Promise<boolean> {
+  fetch(wanted: readonly [MemRegion, bigint][], posted: Posted): Promise<boolean> {
     return this.#serialize(() => this.#fetch(wanted, posted));
   }
 
-  /** Maps the window of an address and keeps it until unpin. @returns false when that cannot be */
-  async pin(region: MemRegion, iova: bigint): Promise<boolean> {
-    if (!(await this.fetch([[region, iova]], () => []))) return false;
-    const window = this.#windowAt(region, iova);
-    if (window === undefined) return false;
-    window.pins++;
-    return true;
+  /** fetch for what will be needed, all of it, as far as no window has to go that is posted. */
+  async prefetch(wanted: readonly [MemRegion, bigint][], posted: Posted): Promise<void> {
+    while (await this.#serialize(() => this.#prefetch(wanted, posted)));
   }
 
-  unpin(region: MemRegion, iova: bigint): void {
-    const window = this.#windowAt(region, iova);
-    if (window !== undefined && window.pins > 0) window.pins--;
+  /** Maps the window of an address and keeps it until the returned function is called; null when that cannot be. */
+  pin(region: MemRegion, iova: bigint): Promise<(() => void) | null> {
+    return this.#serialize(async () => {
+      await this.#fetch([[region, iova]], () => []);
+      const window = this.#windowAt(region, iova);
+      if (window === undefined) return null;
+      window.pins++;
+      return () => {
+        window.pins--;
+      };
+    });
   }
 
   #windowAt(region: MemRegion, iova: bigint): DemandWindow | undefined {
     return this.#regions.get(region)?.get(chunkOf(region, iova));
   }
 
-  /** Windows that this device may have. */
+  /** Windows that this device may have: the most it was given, or its share. */
   get #quota(): number {
     const sharers = sharersOf.get(this.#arena)?.size ?? 1;
-    return Math.floor((ARENA_BYTES - this.#arena.ownBytes) / 2 / sharers / WINDOW_BYTES);
+    return Math.min(this.#most, Math.floor((ARENA_BYTES - this.#arena.ownBytes) / 2 / sharers / WINDOW_BYTES));
   }
 
-  async #fetch(wanted: readonly [MemRegion, bigint][], posted: () => Iterable<[MemRegion, bigint]>): Promise<boolean> {
-    const missing: [MemRegion, number][] = [];
-    const keep = new Set<DemandWindow>();
-    const seen = new Set<string>();
-    for (const [region, iova] of wanted) {
-      const window = this.#windowAt(region, iova);
-      const chunk = chunkOf(region, iova);
-      const key = `${region.iova}/${chunk}`;
-      if (window !== undefined) keep.add(window);
-      else if (this.#regions.has(region) && !seen.has(key)) missing.push([region, chunk]);
-      seen.add(key);
-    }
+  async #fetch(wanted: readonly [MemRegion, bigint][], posted: Posted): Promise<boolean> {
+    const { keep, missing } = this.#look(wanted);
     if (missing.length === 0) return true;
     this.counters.misses += missing.length;
-    const batch = missing.slice(0, Math.min(DEMAND_FETCH_MAX, this.#quota));
-    const short = batch.length - (this.#quota - this.#windows.length);
+    const batch = missing.slice(0, DEMAND_FETCH_MAX);
+    const short = this.#windows.length + batch.length - this.#quota;
     if (short > 0) await this.#evict(short, keep, posted);
     let made = this.#make(batch);
     if (made === 0 && this.#windows.length > 0) {
@@ -163,6 +172,40 @@ export class DemandWindows {
       made = this.#make(batch);
     }
     return made > 0;
+  }
+
+  /** Maps a part of what will be needed; true when there is more. */
+  async #prefetch(wanted: readonly [MemRegion, bigint][], posted: Posted): Promise<boolean> {
+    const { keep, missing } = this.#look(wanted);
+    const batch = missing.slice(0, DEMAND_FETCH_MAX);
+    const short = this.#windows.length + batch.length - this.#quota;
+    if (short > 0) await this.#evict(short, keep, posted, true);
+    const made = this.#make(batch);
+    this.counters.prefetched += made;
+    return made === DEMAND_FETCH_MAX;
+  }
+
+  /** What of the wanted is there, which becomes the youngest, and what is missing, as far as there is room for all of it. */
+  #look(wanted: readonly [MemRegion, bigint][]): { keep: Set<DemandWindow>; missing: [MemRegion, number][] } {
+    const missing: [MemRegion, number][] = [];
+    const keep = new Set<DemandWindow>();
+    const chunks = new Map<MemRegion, Set<number>>();
+    const pinned = this.#windows.reduce((sum, { pins }) => sum + (pins > 0 ? 1 : 0), 0);
+    let room = Math.max(1, this.#quota - pinned);
+    for (const [region, iova] of wanted) {
+      const windows = this.#regions.get(region);
+      const chunk = chunkOf(region, iova);
+      const seen = chunks.get(region) ?? new Set();
+      if (windows === undefined || seen.has(chunk)) continue;
+      chunks.set(region, seen.add(chunk));
+      const window = windows.get(chunk);
+      if (window?.pins) continue;
+      if (window !== undefined) keep.add(window);
+      else missing.push([region, chunk]);
+      if (--room === 0) break;
+    }
+    this.#windows = [...this.#windows.filter((window) => !keep.has(window)), ...keep];
+    return { keep, missing };
   }
 
   #make(batch: readonly [MemRegion, number][]): number {
@@ -197,17 +240,30 @@ export class DemandWindows {
     }
   }
 
-  /** Takes up to `n` windows away, the oldest first, those that are posted last, and none that is kept or pinned. */
-  async #evict(n: number, keep: ReadonlySet<DemandWindow>, posted: () => Iterable<[MemRegion, bigint]>): Promise<void> {
+  /**
+   * Takes up to `n` windows away, the oldest first, those that are posted last, and none that is kept or pinned. A device that
+   * has this done all the time gets half of the main thread's time for it.
+   * @param spare none that is posted
+   */
+  async #evict(n: number, keep: ReadonlySet<DemandWindow>, posted: Posted, spare = false): Promise<void> {
+    const begun = performance.now();
+    if (begun < this.#restUntil) await new Promise((resolve) => setTimeout(resolve, this.#restUntil - begun));
     const inUse = new Set<DemandWindow>();
     for (const [region, iova] of posted()) {
       const window = this.#windowAt(region, iova);
       if (window !== undefined) inUse.add(window);
     }
     const free = this.#windows.filter((window) => window.pins === 0 && !keep.has(window));
-    const victims = [...free.filter((w) => !inUse.has(w)), ...free.filter((w) => inUse.has(w))].slice(0, n);
+    const needed = spare ? [] : free.filter((window) => inUse.has(window));
+    const victims = [...free.filter((window) => !inUse.has(window)), ...needed].slice(0, n);
     if (victims.length === 0) return;
     const gone = new Set(victims);
+    this.counters.thrashed += needed.reduce((sum, window) => sum + (gone.has(window) ? 1 : 0), 0);
+    if (this.counters.thrashed > 0 && !this.#warned) {
+      this.#warned = true;
+      this.#host.thrashes(this.#quota);
+    }
+    const from = performance.now();
     this.#windows = this.#windows.filter((window) => !gone.has(window));
     for (const { region, chunk } of victims) this.#regions.get(region)?.delete(chunk);
     this.#host.publish(new Set(victims.map(({ region }) => region)));
@@ -217,6 +273,8 @@ export class DemandWindows {
       this.#unmap(window);
       this.counters.evicted++;
     }
+    const now = performance.now();
+    this.#restUntil = now + Math.min(now - from, REST_MAX_MS);
   }
 
   /** A further device wants its share. */

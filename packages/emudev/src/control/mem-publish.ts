@@ -12,6 +12,7 @@ import {
   MEM_TABLE_DIRTY,
   MEM_TABLE_GENERATION,
   MEM_TABLE_REGIONS,
+  MEM_WORD_READERS,
 } from "../layout/mem-table.ts";
 import { MEM_TABLES_RETIRED_MAX } from "./limits.ts";
 import { warn } from "./log.ts";
@@ -57,6 +58,8 @@ export class PublishedTable {
   #generation = 0;
   #sweep: Promise<void> | null = null;
   #dirtyOff = 0;
+  /** The lcores that read the table announce themselves: the others need not be waited for. */
+  readersAnnounced = false;
 
   constructor(arena: Arena, qsbr: Qsbr, name: string) {
     this.#arena = arena;
@@ -120,10 +123,12 @@ export class PublishedTable {
 
   /** Resolves when no lcore can use a table, or a mapping of a table, from before this call. */
   async settled(): Promise<void> {
-    await this.#qsbr.synchronize((threads) => {
+    const late = (threads: number[]): void => {
       const who = `lcore index ${threads.join(", ")}`;
       warn(`${this.#name}: ${who} has not passed a quiescent state for 1 s; memory stays mapped until it does`);
-    });
+    };
+    // After what goes was unpublished: who announces itself later finds it gone.
+    await this.#qsbr.synchronize(late, this.#readers());
     this.#freeRetired();
   }
 
@@ -135,12 +140,17 @@ export class PublishedTable {
     this.#arena.memzoneFree(`${this.#name}.word`);
   }
 
+  /** The lcores that can know a table, by bit. */
+  #readers(): number {
+    return this.readersAnnounced ? Atomics.load(this.#arena.i32, (this.wordOff + MEM_WORD_READERS) >>> 2) : -1;
+  }
+
   #swept(): void {
     this.#sweep = null;
   }
 
   #freeRetired(): void {
-    while (this.#retired.length > 0 && this.#qsbr.check(this.#retired[0]!.token))
+    while (this.#retired.length > 0 && this.#qsbr.check(this.#retired[0]!.token, this.#readers()))
       this.#arena.memzoneFree(this.#retired.shift()!.zone);
   }
 }

@@ -7,7 +7,8 @@ import { MEM_PROT_READ, MEM_PROT_WRITE } from "../layout/mem-table.ts";
 import { DirtyLog } from "./dirty-log.ts";
 import { EmuDevError } from "./errors.ts";
 import { MEM_ACCESS_MAX, MEM_MAPS_MAX, MEM_MAPS_PROCESS_MAX } from "./limits.ts";
-import { type DemandCounters, DemandWindows } from "./mem-demand.ts";
+import { warn } from "./log.ts";
+import { type DemandCounters, type DemandWindow, DemandWindows } from "./mem-demand.ts";
 import { mergeRegions, PublishedTable } from "./mem-publish.ts";
 import {
   type DmaTransport,
@@ -44,17 +45,21 @@ export class EmuDevMemTable {
   /**
    * @param name of the memzones, unique in the process: the device's
    * @param opts.onDemand memory that finds no room in the arena gets windows as they are needed; default false
+   * @param opts.windows of these there are so many at most; default: the device's share of the room
    */
-  constructor(arena: Arena, qsbr: Qsbr, name: string, opts: { onDemand?: boolean } = {}) {
+  constructor(arena: Arena, qsbr: Qsbr, name: string, opts: { onDemand?: boolean; windows?: number } = {}) {
     this.#onDemand = opts.onDemand === true;
     this.#arena = arena;
     this.#name = name;
     this.#table = new PublishedTable(arena, qsbr, `${name}.mem`);
-    this.#demand = new DemandWindows(arena, {
-      publish: (regions) => this.#publishDemand(regions),
+    const host = {
+      publish: (regions: ReadonlySet<MemRegion>) => this.#publishDemand(regions),
       settled: () => this.#table.settled(),
-      leave: (window) => this.dirty.leave(window),
-    });
+      leave: (window: DemandWindow) => this.dirty.leave(window),
+      thrashes: (quota: number) =>
+        warn(`${name}: rings of the guest use more memory at a time than its ${quota} windows reach; that is slow`),
+    };
+    this.#demand = new DemandWindows(arena, host, opts.windows ?? Number.POSITIVE_INFINITY);
     const windows = (region: MemRegion) => this.#demand.windowsOf(region);
     this.dirty = new DirtyLog(arena, `${name}.dirty`, this.#table, this.#regions, windows);
   }
@@ -151,26 +156,34 @@ export class EmuDevMemTable {
    * @returns false when something is missing and nothing could be mapped
    */
   fetch(wanted: readonly bigint[], posted: () => Iterable<bigint> = () => []): Promise<boolean> {
-    const places = (addresses: Iterable<bigint>): [MemRegion, bigint][] => {
-      const found: [MemRegion, bigint][] = [];
-      for (const iova of addresses) {
-        const region = this.#regionAt(iova);
-        if (region?.demand) found.push([region, iova]);
-      }
-      return found;
-    };
-    return this.#demand.fetch(places(wanted), () => places(posted()));
+    return this.#demand.fetch(this.#onDemandAt(wanted), () => this.#onDemandAt(posted()));
   }
 
-  /** Keeps a range of up to DEMAND_OVERLAP_BYTES mapped until unpin. @returns whether it has a window now that stays */
-  async pin(iova: bigint): Promise<boolean> {
-    const region = this.#regionAt(iova);
-    return region?.demand === true && this.#demand.pin(region, iova);
+  /** Maps windows for addresses that will be needed, all of them, as far as there is room that no `posted` one needs. */
+  prefetch(wanted: readonly bigint[], posted: () => Iterable<bigint> = () => []): Promise<void> {
+    return this.#demand.prefetch(this.#onDemandAt(wanted), () => this.#onDemandAt(posted()));
   }
 
-  unpin(iova: bigint): void {
+  /**
+   * Keeps a range of up to DEMAND_OVERLAP_BYTES mapped.
+   * @returns what ends that, or null: the memory is not on demand, or there is no room
+   */
+  async pin(iova: bigint): Promise<(() => void) | null> {
     const region = this.#regionAt(iova);
-    if (region?.demand) this.#demand.unpin(region, iova);
+    return region?.demand ? this.#demand.pin(region, iova) : null;
+  }
+
+  /** Some of the memory is reached by windows on demand. */
+  get hasDemand(): boolean {
+    return this.#demand.active;
+  }
+
+  /**
+   * Says whether the lcores that read the table announce themselves (announceReader of `data`), so that nobody waits for
+   * others. For the backend, which opens the queues; before the first one is.
+   */
+  set readersAnnounced(announced: boolean) {
+    this.#table.readersAnnounced = announced;
   }
 
   /** True when the range can be translated, whatever its protection. */
@@ -242,6 +255,15 @@ export class EmuDevMemTable {
       const after = this.#entryAt(region.iova + region.size);
       this.#table.splice(first, after - first, this.#demand.entriesOf(region));
     }
+  }
+
+  #onDemandAt(addresses: Iterable<bigint>): [MemRegion, bigint][] {
+    const found: [MemRegion, bigint][] = [];
+    for (const iova of addresses) {
+      const region = this.#regionAt(iova);
+      if (region?.demand) found.push([region, iova]);
+    }
+    return found;
   }
 
   #regionAt(iova: bigint): MemRegion | undefined {

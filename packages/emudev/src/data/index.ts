@@ -1,1 +1,2 @@
+export { announceReader } from "./readers.ts";
 export { fireVector, pollHeld, raiseVector } from "./vector.ts";

@@ -1,6 +1,7 @@
 // The memory table of an emulated device as lcores see it: regions of guest memory, sorted by guest address, adjacent ones
 // merged. A table is never edited: a new one is written beside it and the word that holds its offset is swapped. Compiled
 // by both tsc and asc. A region whose MEM_REGION_OFF is 0 has no mapping and is reached by the control side alone.
+export const MEM_WORD_READERS = 4; // behind the word: u32 atomic, bit i = the lcore of index i may read the table
 export const MEM_TABLE_COUNT = 0; // u32 regions
 export const MEM_TABLE_GENERATION = 4; // u32, counts the swaps
 export const MEM_TABLE_DIRTY = 8; // u32 arena offset of the dirty log, 0 = nothing is logged

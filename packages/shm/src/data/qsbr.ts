@@ -74,9 +74,13 @@ export class Qsbr {
     }
   }
 
-  /** Whether every reader has passed a quiescent state, or was offline, since start() gave `token`. */
-  check(token: number): boolean {
-    for (let thread = 0; thread < LCORE_MAX; thread++) if (this.#isLate(thread, token)) return false;
+  /**
+   * Whether every reader has passed a quiescent state, or was offline, since start() gave `token`.
+   * @param readers bit i = thread i may hold a reference, for structures that not all of them know; default: all may
+   */
+  check(token: number, readers = -1): boolean {
+    for (let thread = 0; thread < LCORE_MAX; thread++)
+      if (readers & (1 << thread) && this.#isLate(thread, token)) return false;
     return true;
   }
 
@@ -93,22 +97,24 @@ export class Qsbr {
   /**
    * Resolves when every reader that may hold a reference now has let go of it. The event loop stays free meanwhile.
    * @param onLate called once with the readers that have kept it waiting for a second; the wait goes on
+   * @param readers as for check()
    */
-  async synchronize(onLate?: (threads: number[]) => void): Promise<void> {
+  async synchronize(onLate?: (threads: number[]) => void, readers = -1): Promise<void> {
     const token = this.start();
     const late = performance.now() + LATE_MS;
     let reported = false;
-    for (let turn = 0; !this.check(token); turn++) {
+    for (let turn = 0; !this.check(token, readers); turn++) {
       if (!reported && performance.now() >= late) {
         reported = true;
-        onLate?.(this.#lateThreads(token));
+        onLate?.(this.#lateThreads(token, readers));
       }
       await (turn < IMMEDIATE_TURNS ? new Promise(setImmediate) : new Promise((done) => setTimeout(done, TIMER_MS)));
     }
   }
 
-  #lateThreads(token: number): number[] {
-    return Array.from({ length: LCORE_MAX }, (_, thread) => thread).filter((thread) => this.#isLate(thread, token));
+  #lateThreads(token: number, readers: number): number[] {
+    const threads = Array.from({ length: LCORE_MAX }, (_, thread) => thread);
+    return threads.filter((thread) => readers & (1 << thread) && this.#isLate(thread, token));
   }
 
   #isLate(thread: number, token: number): boolean {
