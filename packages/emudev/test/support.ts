@@ -7,7 +7,8 @@ export const arena = Arena.create({ ownBytes: 64 * 2 ** 20 });
 export const qsbr = Qsbr.create(arena, "test");
 
 let tables = 0;
-export const makeTable = (): EmuDevMemTable => new EmuDevMemTable(arena, qsbr, `t${tables++}`, { onDemand: true });
+export const makeTable = (opts: { windows?: number } = {}): EmuDevMemTable =>
+  new EmuDevMemTable(arena, qsbr, `t${tables++}`, { onDemand: true, ...opts });
 
 /** A provider whose operations note their calls. */
 export function fakeOps(calls: string[] = [], over: Partial<EmuDevOps> = {}): EmuDevOps {

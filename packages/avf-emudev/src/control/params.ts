@@ -24,8 +24,8 @@ export const PARAMS = {
   windows: {
     type: "choice",
     choices: ["static", "demand"],
-    default: "static",
-    help: "demand: guest memory beyond the arena is mapped as it is used (experimental)",
+    default: "demand",
+    help: "guest memory that finds no room in the arena: mapped as it is used, or static: copied by the main thread",
   },
   poll: { type: "choice", choices: ["off", "on"], default: "off", help: "on: read the client's socket all the time" },
   state: { type: "path", help: "file that keeps the device while its client or this process is away" },

@@ -158,7 +158,12 @@ export class GuestQueues {
     const { misses } = memory.demand;
     const onDemand = wanted.some((iova) => memory.isOnDemand(iova));
     if (onDemand) queue.hold();
-    if (onDemand && queue.meet() <= STUCK_MAX && (await memory.fetch(wanted, this.#posted))) {
+    const stuck = onDemand && queue.meet() > STUCK_MAX;
+    if (stuck)
+      this.#env.warn(
+        `${queue.name} needs more memory at a time than its windows reach: it is carried by the main thread`,
+      );
+    if (onDemand && !stuck && (await memory.fetch(wanted, this.#posted))) {
       // Nothing was missing: the lcore had an older table, or what it waits for is of another kind.
       if (memory.demand.misses !== misses || !wanted.some((iova) => memory.isBeyond(iova))) {
         queue.put(GQ_WANT_BOUNCE, 0);

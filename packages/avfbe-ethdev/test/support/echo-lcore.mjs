@@ -1,15 +1,21 @@
 // What the lcore of the port tests runs: sends every packet back on the queue of its number, source and destination swapped;
-// what the port does not take is offered again. Plain JavaScript, since a worker imports it as it is.
+// what the port does not take is offered again, or dropped, as testpmd does. Plain JavaScript, since a worker imports it as it is.
 import { pollLoop } from "@emudev/eal/data";
 import { openPort } from "@emudev/ethdev/data";
 import { mbufData, mbufFree } from "@emudev/shm/data";
 
 const BURST = 32;
 
-export async function main(env, { port, pkts }) {
-  const { rx, tx } = await openPort(env, port);
+export async function main(env, { ports, pkts, drop }) {
+  const rx = [];
+  const tx = [];
+  for (const port of ports) {
+    const handle = await openPort(env, port);
+    rx.push(...handle.rx);
+    tx.push(...handle.tx);
+  }
   const { arena, index } = env;
-  const counts = { received: 0, sent: 0 };
+  const counts = drop ? { received: 0, sent: 0, dropped: 0 } : { received: 0, sent: 0 };
   const waiting = rx.map(() => []);
   pollLoop(env, () => {
     let moved = 0;
@@ -32,6 +38,9 @@ export async function main(env, { port, pkts }) {
       waiting[queue] = Array.from(left);
       counts.sent += sent;
       moved += sent;
+      if (!drop) continue;
+      counts.dropped += waiting[queue].length;
+      for (const mbuf of waiting[queue].splice(0)) mbufFree(arena, index, mbuf);
     }
     return moved;
   });

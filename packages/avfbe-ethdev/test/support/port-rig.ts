@@ -47,23 +47,35 @@ export class PortRig {
     return this.#ports.get(guest)!;
   }
 
-  /** Runs `body` while the lcore sends back what the port receives. Returns what the lcore moved. */
-  async echo(port: EthDev, queues: number, body: () => Promise<void>): Promise<{ received: number; sent: number }> {
-    await port.configure(queues, queues);
-    for (let queue = 0; queue < queues; queue++) {
-      await port.rxQueueSetup(queue, 0, this.pool);
-      await port.txQueueSetup(queue, 0);
+  /**
+   * Runs `body` while the lcore sends back what the port receives, or each of several ports. Returns what the lcore moved.
+   * @param drop what a port does not take is dropped, else it is offered again
+   */
+  async echo(
+    port: EthDev | readonly EthDev[],
+    queues: number,
+    body: () => Promise<void>,
+    drop = false,
+  ): Promise<{ received: number; sent: number; dropped?: number }> {
+    const all = [port].flat() as EthDev[];
+    for (const one of all) {
+      await one.configure(queues, queues);
+      for (let queue = 0; queue < queues; queue++) {
+        await one.rxQueueSetup(queue, 0, this.pool);
+        await one.txQueueSetup(queue, 0);
+      }
+      await one.start();
     }
-    await port.start();
     const module = new URL("./echo-lcore.mjs", import.meta.url).href;
-    const done = this.env.lcores.launch(1, { module, arg: { port: port.dataPort(), pkts: this.#pkts } });
+    const ports = all.map((one) => one.dataPort());
+    const done = this.env.lcores.launch(1, { module, arg: { ports, pkts: this.#pkts, drop } });
     try {
       await body();
     } finally {
       this.env.lcores.stop(1);
     }
-    const counts = (await done) as { received: number; sent: number };
-    await port.stop();
+    const counts = (await done) as { received: number; sent: number; dropped?: number };
+    for (const one of all) await one.stop();
     return counts;
   }
 }

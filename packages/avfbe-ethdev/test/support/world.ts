@@ -39,6 +39,8 @@ export interface GuestOptions {
   mapped?: boolean;
   /** Doorbells are trapped and signal an eventfd. */
   trapped?: boolean;
+  /** Windows on demand that its memory has at most. */
+  windows?: number;
 }
 
 /** A provider with guest memory of one region at GUEST_BASE. */
@@ -68,11 +70,14 @@ export class FakeGuest {
   /** Messages of the transport under way, and so far. */
   messages = 0;
 
-  constructor(arena: Arena, qsbr: Qsbr, { bytes = 8 * MIB, trapped = false }: GuestOptions = {}) {
+  constructor(arena: Arena, qsbr: Qsbr, { bytes = 8 * MIB, trapped = false, windows }: GuestOptions = {}) {
     this.arena = arena;
     this.bytes = bytes;
     const name = `guest${devices++}`;
-    this.table = new EmuDevMemTable(arena, qsbr, name, { onDemand: true });
+    this.table = new EmuDevMemTable(arena, qsbr, name, {
+      onDemand: true,
+      ...(windows === undefined ? {} : { windows }),
+    });
     this.fd = memfdCreate(name, bytes, { seals: true });
     this.#own = mapAnywhere(Math.min(bytes, 64 * MIB), PROT.READ | PROT.WRITE, this.fd, 0);
     this.u8 = new Uint8Array(this.#own.buffer);
