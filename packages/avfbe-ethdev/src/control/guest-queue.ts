@@ -272,16 +272,16 @@ export class GuestQueue {
     return this.#stuck;
   }
 
-  /** Guest addresses of the buffers that were posted since the last call. */
-  fresh(): bigint[] {
+  /** Guest addresses of up to `max` buffers that were posted since the last call, or were too many then. */
+  fresh(max: number): bigint[] {
     const ring = this.#ring;
     const tail = Atomics.load(this.#context.arena.u32, this.get(GQ_DOORBELL) >>> 2);
     if (ring === null || tail >= ring.size || tail === this.#ahead) return [];
     const head = this.get(GQ_HEAD);
     const distance = (from: number): number => (tail - from + ring.size) % ring.size;
-    const addresses = this.#buffers(ring, distance(this.#ahead) < distance(head) ? this.#ahead : head, tail, ring.size);
-    this.#ahead = tail;
-    return addresses;
+    const from = distance(this.#ahead) < distance(head) ? this.#ahead : head;
+    this.#ahead = (from + Math.min(distance(from), max)) % ring.size;
+    return this.#buffers(ring, from, this.#ahead, max);
   }
 
   /** Guest addresses of the buffers of up to `max` posted descriptors, the next one first, behind that of the ring. */

@@ -14,6 +14,8 @@ import { RssTable } from "./rss.ts";
 /** Descriptors whose buffers a queue is given at once, which is more than any packet has, and that are looked at before one goes. */
 const WANTED_MAX = 300;
 const POSTED_MAX = 1024;
+/** Buffers that are looked at ahead at a time, of all queues: a bound to what a guest can have us do. */
+const AHEAD_MAX = 1024;
 /** Fruitless times, at one descriptor, after which a queue is carried for: a packet may need several rounds of windows. */
 const STUCK_MAX = 16;
 /** How long a disabled queue's messages to the guest's memory are waited for. */
@@ -174,11 +176,13 @@ export class GuestQueues {
     return false;
   }
 
-  /** Has windows mapped for what receive queues have posted, so that packets find them there. */
+  /** Has windows mapped for what receive queues have posted, so that packets find them there; the rest the next time. */
   async prefetch(): Promise<void> {
     const memory = emuGetMemTable(this.#env.devId);
     if (!memory.hasDemand) return;
-    const fresh = this.rx.flatMap((queue) => (queue.published && queue.bounce === null ? queue.fresh() : []));
+    const fresh: bigint[] = [];
+    for (const queue of this.rx)
+      if (queue.published && queue.bounce === null) fresh.push(...queue.fresh(AHEAD_MAX - fresh.length));
     if (fresh.length > 0) await memory.prefetch(fresh, this.#posted);
   }
 

@@ -215,6 +215,7 @@ export class AvfbePort implements EthDevOps {
     await this.#receiver.close();
     if (this.#subscribed) {
       await emuUnsubscribeEvent(this.#devId, this.#channel);
+      emuGetMemTable(this.#devId).readersAnnounced = false;
       emuRegionMap(this.#devId, "eth_stats", ETH_STATS_BYTES, null);
     }
     await this.#serialize(() => this.queues.disableAll());

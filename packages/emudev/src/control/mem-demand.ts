@@ -248,6 +248,7 @@ export class DemandWindows {
   async #evict(n: number, keep: ReadonlySet<DemandWindow>, posted: Posted, spare = false): Promise<void> {
     const begun = performance.now();
     if (begun < this.#restUntil) await new Promise((resolve) => setTimeout(resolve, this.#restUntil - begun));
+    const from = performance.now();
     const inUse = new Set<DemandWindow>();
     for (const [region, iova] of posted()) {
       const window = this.#windowAt(region, iova);
@@ -256,14 +257,19 @@ export class DemandWindows {
     const free = this.#windows.filter((window) => window.pins === 0 && !keep.has(window));
     const needed = spare ? [] : free.filter((window) => inUse.has(window));
     const victims = [...free.filter((window) => !inUse.has(window)), ...needed].slice(0, n);
-    if (victims.length === 0) return;
+    if (victims.length > 0) await this.#takeAway(victims, needed);
+    const now = performance.now();
+    this.#restUntil = now + Math.min(now - from, REST_MAX_MS);
+  }
+
+  /** @param needed those of them, and others, that rings have posted */
+  async #takeAway(victims: readonly DemandWindow[], needed: readonly DemandWindow[]): Promise<void> {
     const gone = new Set(victims);
     this.counters.thrashed += needed.reduce((sum, window) => sum + (gone.has(window) ? 1 : 0), 0);
     if (this.counters.thrashed > 0 && !this.#warned) {
       this.#warned = true;
       this.#host.thrashes(this.#quota);
     }
-    const from = performance.now();
     this.#windows = this.#windows.filter((window) => !gone.has(window));
     for (const { region, chunk } of victims) this.#regions.get(region)?.delete(chunk);
     this.#host.publish(new Set(victims.map(({ region }) => region)));
@@ -273,8 +279,6 @@ export class DemandWindows {
       this.#unmap(window);
       this.counters.evicted++;
     }
-    const now = performance.now();
-    this.#restUntil = now + Math.min(now - from, REST_MAX_MS);
   }
 
   /** A further device wants its share. */
