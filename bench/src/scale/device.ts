@@ -21,6 +21,12 @@ export interface Cost {
   fds: number;
 }
 
+/** Packets a second, and the polling lcore's own time for each: a sender that gets no CPU makes the first worse, not the second. */
+export interface Rate {
+  perSecond: number;
+  nsPerPacket: number;
+}
+
 export class DeviceProcess {
   readonly #devices: Testpmd;
   readonly folder: string;
@@ -40,7 +46,7 @@ export class DeviceProcess {
       `--vdev=net_avfbe${i},id=${i},avf_emu_id=${i}`,
     ]).flat();
     const eal = ["--lcores", `0@${cpus[1]},1@${cpus[0]}`, "--in-memory", "--poll-mode=busy", "--log-level=error"];
-    const app = ["-i", "--forward-mode=rxonly", `--rxq=${QUEUES}`, `--txq=${QUEUES}`];
+    const app = ["-i", "--forward-mode=rxonly", `--rxq=${QUEUES}`, `--txq=${QUEUES}`, "--record-core-cycles"];
     const begun = performance.now();
     const devices = new Testpmd(process.execPath, [TESTPMD, ...eal, ...vdevs, "--", ...app]);
     await devices.ready();
@@ -75,8 +81,8 @@ export class DeviceProcess {
     this.#guest = null;
   }
 
-  /** Packets a second that device 0 receives while its guest sends as fast as it can; nothing polls before and after. */
-  async rate(settleMs: number, measureMs: number): Promise<number> {
+  /** How device 0 receives while its guest sends as fast as it can; nothing polls before and after. */
+  async rate(settleMs: number, measureMs: number): Promise<Rate> {
     const guest = this.#guest!;
     await this.#devices.ask("start");
     await guest.ask("start");
@@ -89,7 +95,10 @@ export class DeviceProcess {
       // Read around the receiver's stretch, the sender's is longer; a full ring a queue may lie between the two.
       if (!(received > 0) || received > sentAfter.tx - sent.tx + 4096)
         throw new Error(`${received} received of ${sentAfter.tx - sent.tx}; the figure would mean nothing`);
-      return (1000 * received) / (gotAfter.at - got.at);
+      const lcore = /^ *1 .* (\S+) +\S+$/m.exec(await this.#devices.ask("show lcore usage"));
+      const nsPerPacket = Number(lcore?.[1] ?? Number.NaN);
+      if (!(nsPerPacket > 0)) throw new Error("the lcore does not tell the time of a packet");
+      return { perSecond: (1000 * received) / (gotAfter.at - got.at), nsPerPacket };
     } finally {
       await guest.ask("stop");
       await this.#devices.ask("stop");

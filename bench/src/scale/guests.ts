@@ -1,5 +1,6 @@
 // Many guests in one process, as idle neighbours of the one that is measured: net_iavf ports whose queues are set up and
-// enabled, and which no lcore polls. On request the first of them turns hostile, the second resets itself in a loop.
+// enabled, and which no lcore polls. On request the first of them turns hostile, the second resets itself in a loop: stop,
+// RESET_VF, configured and started anew, at RESETS_PER_SECOND, so that two of these processes take the same share of a CPU.
 //   node guests.js CPU FIRST COUNT FOLDER     (forked: answers "ready", then takes the messages of Request)
 import { setTimeout as sleep } from "node:timers/promises";
 import { ealInit } from "@emudev/eal";
@@ -13,7 +14,9 @@ const QUEUES = 4;
 const DESCS = 64;
 /** The hostile guest has large rings, so that it can have much looked at. */
 const DESCS_HOSTILE = 4096;
-const TURN_MS = 1;
+const SPOILS_PER_SECOND = 500;
+/** The device needs 15 ms for one, and guest and device 10 ms each of a CPU that is not theirs alone. */
+const RESETS_PER_SECOND = 10;
 
 const { TXQ_RING, TXQ_DOORBELL } = (await import(
   new URL("../../../packages/iavf-ethdev/dist/layout/tx-queue.js", import.meta.url).href
@@ -42,18 +45,20 @@ process.on("message", (request: Request) => {
       await eal.cleanup();
       process.exit();
     }
-    if (request === "hostile") working = loop(request, hostile(ports[0]!, eal.arena));
-    if (request === "resetting") working = loop(request, () => renew(ports[1]!));
+    if (request === "hostile") working = loop(request, SPOILS_PER_SECOND, hostile(ports[0]!, eal.arena));
+    if (request === "resetting") working = loop(request, RESETS_PER_SECOND, () => renew(ports[1]!));
     process.send?.(before);
   });
 });
 process.on("disconnect", () => process.exit());
 process.send?.("ready");
 
-async function loop(request: Request, turn: () => Promise<void> | void): Promise<void> {
-  for (; doing === request; turns++) {
+/** Turns at a steady pace; one that is late is not made up for. */
+async function loop(request: Request, perSecond: number, turn: () => Promise<void> | void): Promise<void> {
+  for (let next = performance.now(); doing === request; turns++) {
     await turn();
-    await sleep(TURN_MS);
+    next = Math.max(next + 1000 / perSecond, performance.now());
+    await sleep(next - performance.now());
   }
 }
 
