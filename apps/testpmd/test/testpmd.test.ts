@@ -260,6 +260,8 @@ describe("a second signal", () => {
     await pmd.expect(PROMPT);
     pmd.child.kill("SIGTERM");
     await pmd.expect(/Stopping ports\.\.\./);
+    await new Promise((resolve) => setTimeout(resolve, 200)); // nothing is pending in it, and yet it waits
+    expect(pmd.child.exitCode).toBeNull();
     pmd.child.kill("SIGTERM");
     expect((await pmd.exit).code).toBe(143);
   });

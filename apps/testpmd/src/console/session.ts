@@ -113,8 +113,11 @@ export class Session {
 
   async #finish(pmd: Pmd, console: Console): Promise<void> {
     clearInterval(this.#stats);
+    // A driver that never comes to its end may have nothing pending either: Node would end with status 13, and without a word.
+    const held = setInterval(() => {}, 2 ** 30);
     await console.close();
     await pmd.end();
+    clearInterval(held);
     this.#release();
   }
 

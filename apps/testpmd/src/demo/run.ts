@@ -7,6 +7,8 @@ import type { SideProcess } from "./side.ts";
 import { line, type Row, table } from "./table.ts";
 
 const LINK_MS = 5000;
+const FLOW_MS = 5000;
+const FLOW_STEP_MS = 2;
 const DRAIN_MS = 3000;
 const DRAIN_STEP_MS = 50;
 /** Equal reports in a row that count as rest: an idle lcore naps for a millisecond at most. */
@@ -42,8 +44,9 @@ export async function run(
   const mbps = await linkUp(report);
   say(`The guest's driver has brought the card up; the link is up at ${mbps / 1000} Gbit/s.`);
   const senders = { both: [device, guest], "guest-tx": [guest], "device-tx": [device] }[options.mode];
-  const first = await report();
+  const idle = await report();
   for (const side of senders) side.send(true);
+  const first = await flowing(options, idle, report, end);
   await watch(options, first, report, end, say);
   for (const side of senders) side.send(false);
   const [stopped] = await report();
@@ -69,6 +72,20 @@ async function linkUp(report: () => Promise<Pair>): Promise<number> {
     if (device.linkMbps > 0 && guest.linkMbps > 0) return guest.linkMbps;
   }
   throw new Error(`the link did not come up within ${LINK_MS / 1000} s`);
+}
+
+/**
+ * Waits until packets arrive on every flow: on a busy machine the lcores may not have got a CPU yet.
+ * @returns the last report in which they did not: here the time of sending begins
+ */
+async function flowing(options: DemoOptions, idle: Pair, report: () => Promise<Pair>, end: AbortSignal): Promise<Pair> {
+  for (let before = idle; ; await pause(FLOW_STEP_MS, end)) {
+    const now = await report();
+    const all = Object.values(flowsOf(options, now)).every(({ received }) => received > 0);
+    if (all || end.aborted) return before;
+    if (now[0].at - idle[0].at > FLOW_MS) throw new Error(`no packet has arrived within ${FLOW_MS / 1000} s`);
+    before = now;
+  }
 }
 
 /** Shows rates once a second until the time is over or somebody ends it. */

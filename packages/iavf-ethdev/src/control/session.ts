@@ -43,7 +43,8 @@ export class Session {
     this.name = name;
     this.#log = log;
     this.#options = { ...options };
-    const up = () => (this.#state === "ready" || isActive(this.#state)) && !this.#moving;
+    // One that is being closed is reset by us.
+    const up = () => (this.#state === "ready" || isActive(this.#state)) && !this.#moving && !this.#closing;
     const lost = () => this.#state === "gone" || this.#state === "reconnecting" || this.#moving;
     this.#service = new Service(
       {
