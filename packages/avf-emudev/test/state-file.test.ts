@@ -1,7 +1,7 @@
 // The file of state=: what a process leaves when it dies in the middle of a save, and what becomes of a file that was damaged
 // anywhere. Either it is told, with what to do about it, or what was damaged is of no account: never half a state.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { loadPlace, QPOS_BYTES, storePlace } from "@emudev/emudev";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -141,6 +141,31 @@ test("positions and states outlive the file's mapping; forget() forgets", () => 
   const third = StateFile.open(file, eal.arena);
   expect(third.found).toBeNull();
   third.close();
+});
+
+test("one that is truncated while it is in use keeps nothing any more, is left as it is, and nobody is killed for it", () => {
+  for (const bytes of [0, 100, 9000, FILE_BYTES - 1]) {
+    const name = socketPath();
+    writeFileSync(name, whole);
+    const file = StateFile.open(name, eal.arena);
+    expect(file.holds).toBe(true);
+    truncateSync(name, bytes);
+    const told = expect.objectContaining({
+      code: "STATE_DAMAGED",
+      message: expect.stringMatching(/truncated.*remove/),
+    });
+    expect(() => file.save(file.found!)).toThrow(told);
+    expect(file.holds).toBe(false);
+    file.forget();
+    expect(statSync(name).size).toBe(bytes);
+    truncateSync(name, FILE_BYTES); // its owner has second thoughts; the positions are gone all the same
+    expect(() => file.save(file.found!)).toThrow(told);
+    truncateSync(name, bytes);
+    file.close();
+    if (bytes !== 0)
+      expect(() => StateFile.open(name, eal.arena)).toThrow(expect.objectContaining({ code: "STATE_DAMAGED" }));
+    else StateFile.open(name, eal.arena).close();
+  }
 });
 
 test("what is no state file is refused with what to do about it", () => {

@@ -217,6 +217,7 @@ export class AvfDevice implements VfioUserDevice {
 
   /** A window of the arena turned to zero memory: whoever lent its file has truncated it (`--sigbus-guard`). */
   #windowLost({ off, bytes }: { off: number; bytes: number }): void {
+    this.keeper?.windowLost(off, bytes);
     const mine = this.memory.regions().some((region) => region.off >= off && region.off < off + bytes);
     if (!mine) return;
     this.#log.error(`${this.name}: the client's memory file was truncated; the client is dropped`);

@@ -59,6 +59,11 @@ export class Keeper {
     }
   }
 
+  /** A window of the arena has lost its file (`--sigbus-guard`). */
+  windowLost(off: number, bytes: number): void {
+    if (this.#file.lostWith(off, bytes)) this.save(); // which says why it cannot
+  }
+
   /** The device is as after power-on. */
   forget(): void {
     this.#file.forget();

@@ -24,6 +24,7 @@ export class StateFile {
   readonly #arena: Arena;
   readonly #fd: number;
   #newest: number;
+  #truncated = false;
 
   /**
    * Opens or makes the file and takes it for this device alone.
@@ -69,8 +70,25 @@ export class StateFile {
     }
   }
 
-  /** Keeps a state instead of the one before. @throws LinuxError, and then no state is kept: an old one would be wrong */
+  /** Whether the positions lay in this part of the arena, whose file was truncated: they are zeros now, and nothing is kept. */
+  lostWith(off: number, bytes: number): boolean {
+    if (this.positionsOff < off || this.positionsOff >= off + bytes) return false;
+    this.#truncated = true;
+    this.#newest = 0;
+    return true;
+  }
+
+  /**
+   * Keeps a state instead of the one before.
+   * @throws LinuxError, EmuIavfError of a truncated file; then no state is kept, since an old one would be wrong
+   */
   save(state: AvfState): void {
+    if (this.#isCut())
+      throw refused(
+        "STATE_DAMAGED",
+        this.path,
+        "it was truncated while it was in use; remove it before the next start",
+      );
     const number = (this.#newest + 1) % NUMBERS || 1;
     const encoded = encodeState(state);
     const bytes = Buffer.allocUnsafe(SLOT_HEAD + encoded.length);
@@ -97,7 +115,15 @@ export class StateFile {
     closeSync(this.#fd);
   }
 
+  /** What is mapped may lie behind the file's end then, where a store is SIGBUS; what is written would lack its head. */
+  #isCut(): boolean {
+    this.#truncated ||= fileStat(this.#fd).size < BigInt(FILE_BYTES);
+    if (this.#truncated) this.#newest = 0;
+    return this.#truncated;
+  }
+
   #count(number: number): void {
+    if (this.#isCut()) return;
     this.#newest = number;
     Atomics.store(this.#arena.u64, (this.positionsOff + NEWEST_AT - PLACES_AT) >>> 3, sealPlace(number));
   }
