@@ -60,6 +60,7 @@ describe("npm start", () => {
     ["guest-tx", ["guest to device"]],
   ])("accounts for every packet: %s", async (mode, names) => {
     const { code, out, stdout } = await demo(["--seconds", "0.3", "--mode", mode, "--json"]);
+    expect(stdout, out).toMatch(/^\{.*\}\n$/);
     const result = JSON.parse(stdout);
     expect(Object.keys(result.flows)).toEqual(names);
     for (const name of names) {

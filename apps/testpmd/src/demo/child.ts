@@ -93,9 +93,13 @@ async function quit(code: number): Promise<void> {
   setTimeout(() => process.exit(code), 2000).unref();
   letSend(false);
   await eal?.cleanup().catch((error) => console.error(error));
-  if (!process.connected && setup !== undefined) rmSync(setup.folder, { recursive: true, force: true });
   process.exit(code);
 }
+
+// However it ends, also when it took too long.
+process.on("exit", () => {
+  if (!process.connected && setup !== undefined) rmSync(setup.folder, { recursive: true, force: true });
+});
 
 process.on("message", (message: Command) => {
   if (message.type === "setup") {

@@ -6,10 +6,11 @@ import type { DemoOptions } from "./options.ts";
 import type { SideProcess } from "./side.ts";
 import { line, type Row, table } from "./table.ts";
 
-const LINK_MS = 5000;
-const FLOW_MS = 5000;
+// Patience for a machine that is busy with other things.
+const LINK_MS = 20_000;
+const FLOW_MS = 20_000;
 const FLOW_STEP_MS = 2;
-const DRAIN_MS = 3000;
+const DRAIN_MS = 10_000;
 const DRAIN_STEP_MS = 50;
 /** Equal reports in a row that count as rest: an idle lcore naps for a millisecond at most. */
 const QUIET_REPORTS = 3;
@@ -55,7 +56,10 @@ export async function run(
   const held: Record<string, number> = {};
   for (const [i, name] of ["device", "guest"].entries())
     for (const [what, count] of Object.entries(pair[i]!.held)) held[`${name}: ${what}`] = count;
-  const ok = drained && Object.values(flows).every(({ unaccounted, received }) => unaccounted === 0 && received > 0);
+  // Who ends it early may have seen no packet.
+  const ok =
+    drained &&
+    Object.values(flows).every(({ unaccounted, received }) => unaccounted === 0 && (received > 0 || end.aborted));
   return { flows, seconds: (stopped.at - first[0].at) / 1000, drained, held, ok };
 }
 
