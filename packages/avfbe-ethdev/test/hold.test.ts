@@ -1,5 +1,6 @@
 // Packets that wait for a window: whatever their lengths, bursts and the windows that come and go, the guest gets each once, in
 // order and whole; what finds no room to wait stays the caller's. The area is filled and gone round several times.
+import { RSS_HENA_ALL } from "@emudev/avf";
 import { pread } from "@emudev/linux";
 import { Mempool } from "@emudev/shm";
 import fc from "fast-check";
@@ -102,4 +103,53 @@ test("what waits when its queue is let go is counted", async () => {
   expect(arena.counter(gq.off + GRX_HELD)).toBe(5);
   await bench.queues.disable(0);
   expect(arena.counter(gq.off + GRX_HELD_LOST)).toBe(5);
+});
+
+/** What the guest's four queues find written back for these frames: address aside, all of each descriptor, and the bytes. */
+async function spread(frames: readonly Uint8Array[], far: boolean): Promise<string[][]> {
+  const bench = await Bench.make(pool, far ? { bytes: BYTES, windows: 3 } : {});
+  benches.push(bench);
+  const { guest } = bench;
+  guest.attrs.set(
+    "rss_key",
+    Uint8Array.from({ length: 52 }, (_, i) => (i * 89) & 255),
+  );
+  guest.attrs.set(
+    "rss_lut",
+    Uint8Array.from({ length: 64 }, (_, i) => i % 4),
+  );
+  guest.attrs.set("rss_hena", RSS_HENA_ALL);
+  const rings: RxRing[] = [];
+  for (let pair = 0; pair < 4; pair++) {
+    const ring = await RxRing.make(bench, { pair, size: 64, bufSize: 512, post: 0 });
+    if (far) for (let i = 0; i < 64; i++) ring.buffers[i] = buffer(i + 64 * pair);
+    ring.post(63);
+    rings.push(ring);
+  }
+  expect(bench.transmit(frames)).toBe(frames.length);
+  for (let i = 0; i < 200 && bench.queues.wanting().length > 0; i++) {
+    for (const queue of bench.queues.wanting()) await bench.queues.reach(queue);
+    kernels.avfbe_tx_held(bench.txq());
+  }
+  return rings.map((ring) =>
+    Array.from({ length: 64 }, (_, i) => i)
+      .map((i) => guest.word(ring.base) + 4 * i)
+      .filter((at) => (guest.u64[at + 1]! & 1n) === 1n)
+      .map((at, i) => {
+        const bytes = new Uint8Array(Number((guest.u64[at + 1]! >> 38n) & 0x3fffn));
+        pread(guest.fd, bytes, ring.buffers[i]! - GUEST_BASE);
+        return `${[...guest.u64.subarray(at, at + 4)].map(String)} ${Buffer.from(bytes).toString("hex")}`;
+      }),
+  );
+}
+
+test("what is spread over queues by its hash waits with it, in each queue by itself", async () => {
+  const frames = Array.from({ length: 100 }, (_, n) => {
+    const ip = [0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, n, 10, 0, n % 7, 1, 4, n, 8, 0, 0, 40, 0, 0];
+    return Uint8Array.from([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0, ...ip, ...new Array<number>(32).fill(n)]);
+  });
+  const near = await spread(frames, false);
+  expect(near.flat()).toHaveLength(100);
+  expect(near.every((queue) => queue.length > 5)).toBe(true);
+  expect(await spread(frames, true)).toEqual(near);
 });
