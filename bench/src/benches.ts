@@ -5,13 +5,14 @@ import { idleBench } from "./idle/bench.ts";
 import { latencyBench } from "./latency/bench.ts";
 import { type Effort, QUICK, type Result } from "./measure.ts";
 import { burstBenches } from "./micro/burst.ts";
+import { forwardBench } from "./micro/forward.ts";
 import { headerBenches } from "./micro/header.ts";
 import { mempoolBenches } from "./micro/mempool.ts";
 import { offloadBenches } from "./micro/offload.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { pairBench } from "./pair/bench.ts";
 import { pathBench } from "./path.ts";
-import { peersBench } from "./peers/bench.ts";
+import { PEER_SIZES, peersBench } from "./peers/bench.ts";
 import { ringsBench } from "./rings/bench.ts";
 import { twoThreadsBench } from "./rings/two-threads.ts";
 import { scaleBench } from "./scale/bench.ts";
@@ -34,6 +35,7 @@ export const benches: readonly BenchEntry[] = [
   ...burstBenches,
   ...headerBenches,
   ...offloadBenches,
+  { name: "fwd", run: (arena, effort) => forwardBench(arena, "fwd", effort) },
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
   { name: "gc", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : gcBench("gc", false)) },
   { name: "idle", run: (_arena, effort) => idleBench("idle", effort === QUICK) },
@@ -42,5 +44,8 @@ export const benches: readonly BenchEntry[] = [
   { name: "scale/turn", run: (arena, effort) => neighboursBench(arena, "scale/turn", effort) },
   { name: "scale/process", run: (_arena, effort) => scaleBench("scale/process", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
-  { name: "peers", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : peersBench("peers")) },
+  ...PEER_SIZES.map((size) => ({
+    name: `peers-${size}`,
+    run: (_arena: Arena, effort: Effort) => (effort === QUICK ? "only in the long form" : peersBench("peers", size)),
+  })),
 ];

@@ -143,6 +143,11 @@ export class BenchGuest {
     this.#set(this.#filter, "FILTER_FLAGS", at("FILTER_STRIP"));
   }
 
+  /** It receives packets to any address. */
+  promiscuous(): void {
+    this.#set(this.#filter, "FILTER_FLAGS", at("FILTER_ALL_UNICAST"));
+  }
+
   /** The table of a CRC that checksums of the guest's packets need. */
   crcTables(off: number): void {
     this.#set(this.#gtx, "GTX_CRC32C", off);

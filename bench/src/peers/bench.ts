@@ -11,26 +11,22 @@ import { withHugePages } from "./huge-pages.ts";
 import { dpdkMissing, type Pair, pairs } from "./pairs.ts";
 import { type Reading, Testpmd } from "./testpmd.ts";
 
-const SIZES = [64, 256, 1518];
+export const PEER_SIZES = [64, 256, 1518];
 const ROUNDS = 5;
 const SETTLE_MS = 700;
 const MEASURE_MS = 1500;
 const HUGE_PAGES = 768;
 const LINK_MS = 10_000;
 
-/** The figures, or why there are none. */
-export async function peersBench(name: string): Promise<Result[] | string> {
+/** The figures of one size, or why there are none. */
+export async function peersBench(name: string, size: number): Promise<Result[] | string> {
   const missing = dpdkMissing();
   if (missing !== undefined) return missing;
   const cpus = getAffinity();
   if (cpus.length < 2) return "two CPUs are needed";
   const folder = mkdtempSync(join(tmpdir(), "peers-"));
   try {
-    return await withHugePages(HUGE_PAGES, async () => {
-      const results: Result[] = [];
-      for (const size of SIZES) results.push(...(await atSize(name, size, [cpus[0]!, cpus[1]!], folder)));
-      return results;
-    });
+    return await withHugePages(HUGE_PAGES, () => atSize(name, size, [cpus[0]!, cpus[1]!], folder));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
