@@ -12,6 +12,7 @@ import { offloadBenches } from "./micro/offload.ts";
 import { ringBenches } from "./micro/ring.ts";
 import { pairBench } from "./pair/bench.ts";
 import { pathBench } from "./path.ts";
+import { PATH_SIZES, pathMatrix } from "./path-matrix.ts";
 import { PEER_SIZES, peersBench } from "./peers/bench.ts";
 import { ringsBench } from "./rings/bench.ts";
 import { twoThreadsBench } from "./rings/two-threads.ts";
@@ -37,6 +38,10 @@ export const benches: readonly BenchEntry[] = [
   ...offloadBenches,
   { name: "fwd", run: (arena, effort) => forwardBench(arena, "fwd", effort) },
   { name: PATH, run: (_arena, effort) => pathBench(PATH, effort === QUICK) },
+  ...PATH_SIZES.map((size) => ({
+    name: `path-${size}`,
+    run: (_arena: Arena, effort: Effort) => (effort === QUICK ? "only in the long form" : pathMatrix("path", size)),
+  })),
   { name: "gc", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : gcBench("gc", false)) },
   { name: "idle", run: (_arena, effort) => idleBench("idle", effort === QUICK) },
   { name: "pair", run: (_arena, effort) => pairBench("pair", effort === QUICK) },
