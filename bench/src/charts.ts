@@ -1,5 +1,5 @@
 // `--charts FOLDER`: the figures as SVG, drawn by Apache ECharts without a browser. One chart for each family of benches:
-// packets a second by size (peers), round trips by load and their histograms (latency, idle), time by C's time (micro). Called by main.ts.
+// packets a second by size (peers, path), round trips by load and their histograms (latency, idle), time by C's time (micro). Called by main.ts.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EChartsOption, init } from "echarts";
@@ -12,6 +12,7 @@ const HEIGHT = 420;
 export function writeCharts(folder: string, results: readonly Result[]): string[] {
   const charts: Record<string, EChartsOption | null> = {
     "peers.svg": peersChart(results),
+    "path.svg": pathChart(results),
     "latency-64.svg": latencyChart(results, 64),
     "latency-1518.svg": latencyChart(results, 1518),
     "histogram-64.svg": histogramChart(
@@ -48,6 +49,26 @@ function peersChart(results: readonly Result[]): EChartsOption | null {
   const sizes = unique(rates.map(({ size }) => size));
   return {
     title: { text: "One way between two processes, one core each" },
+    xAxis: { type: "category", name: "bytes", data: sizes.map(String) },
+    yAxis: { type: "value", name: "million packets/s" },
+    series: unique(rates.map(({ who }) => who)).map((who) => ({
+      type: "bar",
+      name: who,
+      data: sizes.map((size) => millions(rates.find((rate) => rate.who === who && rate.size === size)?.value)),
+    })),
+  };
+}
+
+/** `path/WAY-SIZE-QUEUESq`, of 4 KiB pages with a suffix. */
+function pathChart(results: readonly Result[]): EChartsOption | null {
+  const rates = results.flatMap(({ name, value }) => {
+    const match = /^path\/(.+)-(\d+)-(\d+q(?:-4k)?)$/.exec(name);
+    return match === null ? [] : [{ who: `${match[1]} ${match[3]}`, size: Number(match[2]), value }];
+  });
+  if (rates.length === 0) return null;
+  const sizes = unique(rates.map(({ size }) => size));
+  return {
+    title: { text: "Between two processes of ours, by queues" },
     xAxis: { type: "category", name: "bytes", data: sizes.map(String) },
     yAxis: { type: "value", name: "million packets/s" },
     series: unique(rates.map(({ who }) => who)).map((who) => ({
@@ -111,7 +132,7 @@ function histogramChart(results: readonly Result[], pattern: RegExp, title: stri
 /** Everything else that has a ratio. */
 function microChart(results: readonly Result[]): EChartsOption | null {
   const bars = results.filter(
-    ({ name, ratio }) => ratio !== null && !/^(peers|latency|transport|pair|rings)\//.test(name),
+    ({ name, ratio }) => ratio !== null && !/^(peers|latency|transport|pair|rings|fwd)\//.test(name),
   );
   if (bars.length === 0) return null;
   return {

@@ -90,11 +90,20 @@ describe("charts", () => {
       result("ring/spsc", 2.4, 1.7),
       result("peers/vfio-user/to-guest-64", 12_345_678, 0.9),
       result("peers/memif-64", 20e6, null),
+      result("path/round-trip-9000-4q", 410_474, null),
+      result("path/to-guest-64-1q-4k", 24e6, null),
+      result("path/guest-tx-64", 17e6, null), // of another kind
       result("latency/vfio-user-64/50%/p99", 7.5, null),
     ];
     const histogram = logHistogram([90, 100, 140, 1000]);
     const idle = { ...result("idle/interrupt/first-packet/p50", 120, null), histogram };
-    expect(writeCharts(folder, [...figures, idle])).toEqual(["peers.svg", "latency-64.svg", "idle.svg", "micro.svg"]);
+    expect(writeCharts(folder, [...figures, idle])).toEqual([
+      "peers.svg",
+      "path.svg",
+      "latency-64.svg",
+      "idle.svg",
+      "micro.svg",
+    ]);
     const peers = readFileSync(join(folder, "peers.svg"), "utf8");
     expect(peers).toMatch(/^<svg /);
     for (const text of ["vfio-user/to-guest", "memif", "million packets/s"]) expect(peers).toContain(text);
