@@ -89,6 +89,7 @@ export const syscall5 = bind<(number: number, a: number, b: number, c: number, d
 export const sigaction = bind<(signal: number, action: Pointer, old: Pointer) => number>(
   "int sigaction(int, const void *, void *)",
 );
+export const clock_gettime = bind<(clock: number, time: number) => number>("int clock_gettime(int, intptr_t)");
 export const eventfdCreate = bind<(initial: number, flags: number) => number>("int eventfd(uint32_t, int)");
 export const epoll_create1 = bind<(flags: number) => number>("int epoll_create1(int)");
 export const epoll_wait = bind<(epoll: number, events: Pointer, max: number, ms: number) => number>(

@@ -63,15 +63,19 @@ export class Schedule {
       const entry = busy[i]!;
       const n = entry.step();
       moved += n;
-      if (n !== 0) entry.empty = 0;
-      else if (++entry.empty >= QUIET_TURNS && busy.length + quiet.length > FEW) {
+      if (n !== 0) {
+        entry.empty = 0;
+        continue;
+      }
+      if (entry.empty < QUIET_TURNS) entry.empty++;
+      if (entry.empty === QUIET_TURNS && busy.length + quiet.length > FEW) {
         quiet.push(entry);
         const last = busy.pop()!;
         if (last !== entry) busy[i--] = last;
       }
     }
     if (moved !== 0) this.#emptyTurns = 0;
-    else this.#emptyTurns++;
+    else if (this.#emptyTurns <= FULL_AFTER) this.#emptyTurns++;
     if (quiet.length === 0) return moved;
     this.#credit += moved + (busy.length << POLL_SHIFT);
     let looks = this.#credit >>> LOOK_SHIFT;

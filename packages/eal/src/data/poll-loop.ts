@@ -2,7 +2,7 @@
 // idle, unless turns are timed. After 100 us without a packet the lcore naps on its wake word, never past env.deadlineUs:
 // adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 100 ms at once, in
 // epoll, if an event is sure to end it, else as adaptive; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
-import { readAt, waitEvents } from "@emudev/linux/data";
+import { readAt, readClock, waitEvents } from "@emudev/linux/data";
 import {
   LCORE_BUSY_LOOPS,
   LCORE_BUSY_NS,
@@ -65,7 +65,9 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
         ready = false;
         continue;
       }
-      if ((idleTurns++ & (CLOCK_EVERY - 1)) !== 0 && !ready) continue;
+      const idleTurn = idleTurns;
+      idleTurns = (idleTurns + 1) | 0; // stays whole, however long it counts
+      if ((idleTurn & (CLOCK_EVERY - 1)) !== 0 && !ready) continue;
       if (idleTurns === 1) clock.begin();
       if (clock.idleUs() < IDLE_US) continue;
       if (!ready) {
@@ -99,7 +101,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
 function nap(env: LcoreEnv, word: number, seen: number, us: number, sure: boolean, counters: LoopCounters): boolean {
   const { arena, qsbr, index, off } = env;
   const napping = (off + LCORE_NAPPING) >>> 2;
-  const from = env.nowUs();
+  counters.nap();
   qsbr.offline(index);
   const events = sure && us >= 1000 ? arena.i32[(off + LCORE_WAIT_FD) >>> 2]! : 0;
   let timedOut = false;
@@ -110,15 +112,15 @@ function nap(env: LcoreEnv, word: number, seen: number, us: number, sure: boolea
   // Doorbells are the main thread's to read; what woke this lcore alone is read here.
   if (events !== 0) readAt(arena.i32[(off + LCORE_WAKE_FD) >>> 2]!, arena.base + env.scratch, 8);
   qsbr.online(index);
-  counters.napped(env.nowUs() - from);
+  counters.napped();
   return timedOut;
 }
 
 const WHOLE_MAX = 2 ** 30;
 
 /**
- * How long the loop has been idle. Times lie in an array, and results are whole: an idle turn that made a fresh object of a
- * fraction would have garbage collected a few times a second.
+ * How long the loop has been idle. Times lie in an array, and results are whole: a function that takes or returns a fraction
+ * makes a fresh object of it wherever it is not inlined, which is V8's choice and another one in every run.
  */
 class IdleClock {
   readonly #env: LcoreEnv;
@@ -129,14 +131,13 @@ class IdleClock {
   }
 
   begin(): void {
-    this.#times[0] = this.#env.nowUs();
+    readClock(this.#times, 0);
   }
 
   /** Microseconds since begin(). */
   idleUs(): number {
-    const now = this.#env.nowUs();
-    this.#times[1] = now;
-    return Math.min(now - this.#times[0]!, WHOLE_MAX) | 0;
+    readClock(this.#times, 1);
+    return Math.min(this.#times[1]! - this.#times[0]!, WHOLE_MAX) | 0;
   }
 
   /** Microseconds from the last look to the lcore's deadline. */
@@ -153,21 +154,21 @@ const NAP_US = 3;
 const TIMED_NS = 4;
 const BUSY_NS = 5;
 const LAST_US = 6; // end of the last timed turn or nap; 0 = none
+const NAP_FROM_US = 7;
+const NAP_TO_US = 8;
 const WORDS = [LCORE_LOOPS, LCORE_BUSY_LOOPS, LCORE_NAPS, LCORE_NAP_US, LCORE_TIMED_NS, LCORE_BUSY_NS] as const;
 
 /** The loop's counters, kept in an array and written to the arena now and then. */
 class LoopCounters {
-  readonly #env: LcoreEnv;
   readonly #u32: Uint32Array;
   readonly #base: number;
-  readonly #values = new Float64Array(LAST_US + 1);
+  readonly #values = new Float64Array(NAP_TO_US + 1);
   #pending = 0;
   /** Whether turns are timed at the moment. */
   timed = false;
 
   constructor(env: LcoreEnv) {
     const { arena, off } = env;
-    this.#env = env;
     this.#u32 = arena.u32;
     this.#base = off >>> 2;
     for (let i = 0; i < WORDS.length; i++) this.#values[i] = arena.counter(off + WORDS[i]!);
@@ -177,22 +178,31 @@ class LoopCounters {
   count(moved: number): void {
     this.#values[LOOPS]!++;
     if (moved !== 0) this.#values[BUSY]!++;
-    if ((++this.#pending & (FLUSH_EVERY - 1)) === 0) this.flush();
+    this.#pending = (this.#pending + 1) & (FLUSH_EVERY - 1);
+    if (this.#pending === 0) this.flush();
   }
 
   /** A turn has ended. */
   time(moved: number): void {
     const values = this.#values;
-    const now = this.#env.nowUs();
-    const ns = values[LAST_US] === 0 ? 0 : (now - values[LAST_US]!) * 1000;
-    values[LAST_US] = now;
+    const last = values[LAST_US]!;
+    readClock(values, LAST_US);
+    const ns = last === 0 ? 0 : (values[LAST_US]! - last) * 1000;
     values[TIMED_NS]! += ns;
     if (moved !== 0) values[BUSY_NS]! += ns;
   }
 
-  napped(us: number): void {
-    this.#values[NAPS]!++;
-    this.#values[NAP_US]! += us;
+  /** A nap begins. */
+  nap(): void {
+    readClock(this.#values, NAP_FROM_US);
+  }
+
+  /** It has ended. */
+  napped(): void {
+    const values = this.#values;
+    readClock(values, NAP_TO_US);
+    values[NAPS]!++;
+    values[NAP_US]! += values[NAP_TO_US]! - values[NAP_FROM_US]!;
     if (this.timed) this.time(0);
     this.flush();
   }
