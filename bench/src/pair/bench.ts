@@ -11,7 +11,8 @@ import { withHugePages } from "../peers/huge-pages.ts";
 import { dpdkArgs, dpdkMissing, oursArgs, type Side } from "../peers/pairs.ts";
 import { Testpmd } from "../peers/testpmd.ts";
 
-const SIZES = [64, 1518];
+const SIZES = [64, 256, 1518];
+const QUICK_SIZES = [64, 1518];
 const HUGE_PAGES = 384;
 const SETTLE_MS = 500;
 const LINK_MS = 10_000;
@@ -37,7 +38,7 @@ export async function pairBench(name: string, quick: boolean): Promise<Result[] 
   const ms = quick ? 500 : 1500;
   const all = async (): Promise<Result[]> => {
     const results: Result[] = [];
-    for (const size of SIZES) {
+    for (const size of quick ? QUICK_SIZES : SIZES) {
       const sides = sidesOf(size - 4, cpus.at(-1)!, folder, missing === undefined);
       results.push(...(await alternate(`${name}`, size, sides, rounds, ms)));
     }
