@@ -34,6 +34,7 @@ export {
   SEAL,
 } from "./memory.ts";
 export { SCM_MAX_FD, SocketMessenger } from "./messenger.ts";
+export { Peeker } from "./peeker.ts";
 export {
   peerCredentials,
   peerGroups,

@@ -46,7 +46,10 @@ export const sendmsg = bind<(fd: number, message: number, flags: number) => numb
 export const recvmsg = bind<(fd: number, message: number, flags: number) => number>(
   "intptr_t recvmsg(int, intptr_t, int)",
 );
-/** By address, which costs less than a view, as do the two above. */
+export const recv = bind<(fd: number, into: number, bytes: number, flags: number) => number>(
+  "intptr_t recv(int, intptr_t, size_t, int)",
+);
+/** By address, which costs less than a view, as do the three above. */
 export const send = bind<(fd: number, from: number, bytes: number, flags: number) => number>(
   "intptr_t send(int, intptr_t, size_t, int)",
 );

@@ -11,7 +11,6 @@ export const SCM_MAX_FD = 253;
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
-const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -69,27 +68,6 @@ export class SocketMessenger {
     const count = this.#recvmsg(MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (count >= 0) this.#takeControl();
     return count;
-  }
-
-  /**
-   * Copies to `into` at `offset` what the next `recv` of `length` bytes would read, and leaves it there; `truncated` says
-   * that fds, which only `recv` takes, come with it (or right behind it: the kernel looks one segment too far). A message that is peeked at, answered and then skipped is answered
-   * sooner: where the peer's thread sleeps in a read, taking a message out of the socket wakes it up, for nothing, to tell
-   * it that there is room to write (unix_write_space in the kernel).
-   * @returns as recv
-   */
-  peek(into: Uint8Array, offset: number, length: number): number {
-    this.#aim(into, offset, length, 0);
-    const count = this.#recvmsg(MSG_PEEK | MSG_DONTWAIT);
-    this.#truncated = count > 0 && (words.getInt32(MSG_FLAGS, true) & MSG_CTRUNC) !== 0;
-    return count;
-  }
-
-  /** Takes out what `peek` with the same `into` and `offset` has shown, which had no fds. @throws LinuxError as recv */
-  skip(into: Uint8Array, offset: number, length: number): void {
-    this.#aim(into, offset, length, 0);
-    if (this.#recvmsg(MSG_DONTWAIT) === length) return;
-    throw new LinuxError(ERRNO.EIO, "recvmsg", this.#fd, "what was there is gone: somebody else reads this socket");
   }
 
   /**

@@ -5,6 +5,7 @@ import {
   closeFd,
   fdCount,
   LinuxError,
+  Peeker,
   peerCredentials,
   SocketMessenger,
   shutdownFd,
@@ -64,30 +65,42 @@ describe("unix sockets", () => {
     closeFd(listener);
   });
 
-  it("show what is there without taking it, and whether fds are with it", () => {
+  it("answer a short request before it is taken, and leave to the messenger what is more than that", () => {
     const [a, b] = socketPair();
-    const [ours, theirs] = [new SocketMessenger(a), new SocketMessenger(b)];
-    const buffer = new Uint8Array(16);
-    const shown = (length: number): string | number => {
-      const got = theirs.peek(buffer, 2, length);
-      return got < 0 ? got : Buffer.from(buffer).toString("latin1", 2, 2 + got);
+    const ours = new SocketMessenger(a);
+    const theirs = new SocketMessenger(b);
+    const peeker = new Peeker(b, 8, 4);
+    const shown = (times = 1): string | number => {
+      const got = peeker.look(times);
+      const { buffer, byteOffset } = peeker.request;
+      return got <= 0 ? got : Buffer.from(buffer).toString("latin1", byteOffset, byteOffset + got);
     };
-    expect(shown(8)).toBe(-1);
+    const into = new Uint8Array(16);
+    expect([shown(), shown(3)]).toEqual([0, 0]);
     ours.send(Buffer.from("one"), 0, 3);
-    expect([shown(2), theirs.truncated]).toEqual(["on", false]);
-    expect([shown(8), theirs.truncated]).toEqual(["one", false]);
-    ours.send(Buffer.from("two"), 0, 3, [a]);
+    expect([shown(), shown(3)]).toEqual(["one", "one"]);
+    peeker.reply.setUint32(0, 0x61626364);
+    expect(peeker.answer(4)).toBe(4);
+    expect([ours.recv(into, 0, 16), Buffer.from(into).toString("latin1", 0, 4)]).toEqual([4, "abcd"]);
+    ours.send(Buffer.from("longer than 8"), 0, 13);
+    expect(shown()).toBe("onelonge");
+    peeker.take(8);
+    expect(shown()).toBe("r than 8");
+    peeker.take(8);
+    expect(thrown(() => peeker.take(8))).toMatchObject({ code: "EAGAIN", syscall: "recv" });
+    ours.send(Buffer.from("fd"), 0, 2, [a]);
     const fds = fdCount();
-    expect([shown(8), theirs.truncated, theirs.fds]).toEqual(["onetwo", true, []]);
-    theirs.skip(buffer, 2, 3);
-    expect([shown(8), theirs.truncated]).toEqual(["two", true]);
+    expect(shown()).toBe(-1);
     expect(fdCount()).toBe(fds);
-    expect(theirs.recv(buffer, 0, 8)).toBe(3);
-    expect([theirs.fds.length, theirs.truncated]).toEqual([1, false]);
+    expect([theirs.recv(into, 0, 8), theirs.fds.length, theirs.truncated]).toEqual([2, 1, false]);
     closeFd(theirs.fds[0] as number);
-    expect(thrown(() => theirs.skip(buffer, 0, 3))).toMatchObject({ code: "EIO" });
+    ours.send(Buffer.from("end"), 0, 3);
     closeFd(a);
-    expect(shown(8)).toBe("");
+    expect(shown()).toBe("end");
+    expect(peeker.answer(4)).toBe(0);
+    expect(thrown(() => theirs.send(into, 0, 4))).toMatchObject({ code: "EPIPE" });
+    peeker.take(3);
+    expect(shown()).toBe(-1);
     closeFd(b);
   });
 

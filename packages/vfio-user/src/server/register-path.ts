@@ -10,15 +10,15 @@ import * as header from "../wire/header.ts";
 import * as regionAccess from "../wire/region-access.ts";
 import { type Context, EMPTY, isPromise, type Reply } from "./commands/command.ts";
 import { head } from "./commands/region.ts";
+import type { Stats } from "./stats.ts";
 
 const MAX_COUNT = 8;
 const DATA = header.SIZE + regionAccess.SIZE;
 
 export interface RegisterHost {
-  /** Nothing that came before is unfinished. */
-  idle(): boolean;
-  /** The message is served the short way. */
-  taken(): void;
+  /** Commands that came before: the short way is for when none is unfinished. */
+  readonly order: { readonly size: number };
+  readonly stats: Pick<Stats, "messages">;
   /** The callback returned a promise of what `reply` says then; until that the access holds its place in the order. */
   later(message: Access, control: boolean, outcome: PromiseLike<unknown>, reply: () => Reply): void;
   failed(message: Access, error: unknown): void;
@@ -60,17 +60,17 @@ export class RegisterPath {
     const offset = rx.getUint32(header.SIZE, true);
     const region = rx.getUint32(header.SIZE + 8, true);
     const { regions, migration } = this.#context;
-    if (region >= regions.length || migration?.frozen === true || !this.#host.idle()) return DECLINED;
+    if (region >= regions.length || migration?.frozen === true || this.#host.order.size > 0) return DECLINED;
     const flags = rx.getUint32(8, true);
     if (command === COMMAND.REGION_READ) {
       if (flags !== FLAG.COMMAND || size !== DATA || offset + count > regions.readable(region)) return DECLINED;
-      this.#host.taken();
+      this.#host.stats.messages++;
       return this.#read(rx, tx, region, offset, count);
     }
     const posted = flags === FLAG.NO_REPLY;
     if (!posted && flags !== FLAG.COMMAND) return DECLINED;
     if (size !== DATA + count || offset + count > regions.writable(region)) return DECLINED;
-    this.#host.taken();
+    this.#host.stats.messages++;
     return this.#write(rx, tx, region, offset, count, posted);
   };
 
@@ -86,7 +86,7 @@ export class RegisterPath {
       this.#host.failed(access(rx, DATA, false), error);
       return TAKEN;
     }
-    if (isPromise(result)) {
+    if (result !== undefined && isPromise(result)) {
       this.#makeBuffer(); // this one is the callback's until the promise resolves
       this.#host.later(access(rx, DATA, false), false, result, () => read(region, offset, into));
       return TAKEN;
@@ -107,7 +107,7 @@ export class RegisterPath {
       this.#host.failed(access(rx, DATA + count, posted), error);
       return TAKEN;
     }
-    if (isPromise(result)) {
+    if (result !== undefined && isPromise(result)) {
       const reply = (): Reply => (posted ? EMPTY : { body: head(region, offset, count, regionAccess.SIZE) });
       this.#host.later(access(rx, DATA + count, posted), region === PCI_REGION.CONFIG, result, reply);
       return TAKEN;

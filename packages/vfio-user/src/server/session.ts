@@ -250,10 +250,9 @@ export class Session {
   }
 
   #registerHost(): RegisterHost {
-    const { stats } = this.#host;
     return {
-      idle: () => this.#order.size === 0,
-      taken: () => void stats.messages++,
+      order: this.#order,
+      stats: this.#host.stats,
       later: (access, control, outcome, reply) => {
         this.#push(
           this.#work(

@@ -4,7 +4,7 @@
 // is a whole register access, and no more than the shortest message that may carry fds. Nothing that a peer sends can
 // make it hold more than one message and one bounded send queue. Used by server/session.ts and client/client.ts.
 
-import { closeFd, SocketMessenger, type Watcher, watch } from "@emudev/linux";
+import { closeFd, Peeker, SocketMessenger, type Watcher, watch } from "@emudev/linux";
 import { protocolError } from "../errors.ts";
 import { ERRNO, MAX_MESSAGE_SIZE } from "../wire/constants.ts";
 import * as header from "../wire/header.ts";
@@ -40,6 +40,8 @@ const MAX_QUEUED_BYTES = 16 << 20;
 const FIRST_BUFFER_SIZE = 4096;
 /** DEVICE_SET_IRQS without data, and a register write of 4 bytes. */
 const FIRST_READ = 36;
+/** Of a shortcut's reply. */
+const SHORT_REPLY = 64;
 /** Receive buffers of connections that are gone, for those to come: memory is not to grow with their number. */
 const MAX_SPARE_BUFFERS = 16;
 const spareBuffers: Uint8Array[] = [];
@@ -48,8 +50,8 @@ const NO_BUFFER = new Uint8Array(0);
 /** Where any connection of the thread lays out a message: it is sent, or copied, before the next one. */
 let tx = new Uint8Array(FIRST_BUFFER_SIZE);
 let txView = new DataView(tx.buffer);
-/** The same for a shortcut's reply; never another's, since what a device does meanwhile may send messages too. */
-const shortTx = new Uint8Array(64);
+/** The same for a shortcut's reply to what was not peeked at; never another's, since what a device does meanwhile may send messages too. */
+const shortTx = new Uint8Array(SHORT_REPLY);
 const shortTxView = new DataView(shortTx.buffer);
 
 export class Connection {
@@ -71,6 +73,7 @@ export class Connection {
   #short = false;
   #polled = false;
   #shortcut: Shortcut | null = null;
+  #peeker: Peeker | null = null;
   /** The last message was a request that a shortcut has answered: its sender may be waiting for that alone. */
   #peeks = false;
   #drained: (() => void)[] = [];
@@ -136,16 +139,25 @@ export class Connection {
 
   /**
    * Reads and delivers what has arrived, up to the bound of one wake-up. `toTheEnd`: until the socket says that it has no
-   * more, so that the end of the stream is seen. @returns whether a message was delivered
+   * more, so that the end of the stream is seen. `looks`: where messages are peeked at, how many to take at most,
+   * and how often to look for each. @returns whether a message was delivered
    */
-  pump(toTheEnd = false): boolean {
+  pump(toTheEnd = false, looks = 1): boolean {
     if (this.#pumping) return false;
     this.#pumping = true;
     this.#short = false;
     const most = this.#options.messagesPerWake ?? MESSAGES_PER_WAKE;
     let budget = most;
     try {
-      while (budget > 0 && this.#open && !this.#paused && this.#receive(toTheEnd)) budget--;
+      // What is between an answer and the next look delays the next answer, so the caller is not asked in between.
+      for (let i = 0; this.#peeks && this.#have === 0 && this.reading; i++) {
+        if (i === looks) return true;
+        const outcome = this.#peek(looks);
+        if (outcome === "nothing") return i > 0;
+        if (outcome === "declined") break;
+        budget--;
+      }
+      while (budget > 0 && this.reading && this.#receive(toTheEnd)) budget--;
     } finally {
       this.#pumping = false;
       if (!this.#open) this.#giveBuffer(); // the handler that closed it may still have been reading
@@ -197,10 +209,6 @@ export class Connection {
     for (;;) {
       while (this.#have < this.#need) {
         if (this.#short && !toTheEnd) return false;
-        if (this.#peeks && this.#have === 0 && this.#shortcut !== null) {
-          const outcome = this.#peek(this.#shortcut);
-          if (outcome !== "declined") return outcome === "taken";
-        }
         const got = this.#read();
         if (got <= 0) return false;
         this.#have += got;
@@ -234,25 +242,31 @@ export class Connection {
   #goesShort(shortcut: Shortcut, size: number): boolean {
     if (size < header.SIZE || this.#rxView.getUint32(header.SIZE_AT, true) !== size) return false;
     const reply = shortcut(this.#rxView, size, shortTxView);
+    if (reply === DECLINED) return false;
     this.#peeks = reply > 0;
     if (reply > 0 && this.#open) this.#transmit(shortTx, reply);
-    return reply !== DECLINED;
+    return true;
   }
 
-  /** Answers what lies in the socket before it takes it out, for a peer that waits for each answer: see `peek`. */
-  #peek(shortcut: Shortcut): "taken" | "nothing" | "declined" {
+  /** Answers what lies in the socket before it takes it out, for a peer that waits for each answer: see Peeker. */
+  #peek(looks: number): "taken" | "nothing" | "declined" {
+    this.#peeker ??= new Peeker(this.fd, FIRST_READ, SHORT_REPLY);
+    const { request, reply } = this.#peeker;
+    const got = this.#peeker.look(looks);
+    if (got === 0) return "nothing";
+    this.#peeks = false;
+    if (got < header.SIZE || request.getUint32(header.SIZE_AT, true) !== got) return "declined";
+    const bytes = (this.#shortcut as Shortcut)(request, got, reply);
+    if (bytes === DECLINED) return "declined";
+    this.#peeks = bytes > 0;
+    if (bytes > 0 && this.#open) {
+      const sent = this.#queue.empty ? this.#peeker.answer(bytes) : 0;
+      if (sent < bytes) this.#transmit(new Uint8Array(reply.buffer, reply.byteOffset + sent), bytes - sent);
+    }
     try {
-      const got = this.#messenger.peek(this.#rx, 0, FIRST_READ);
-      this.#short = got < FIRST_READ;
-      if (got < 0) return "nothing";
-      if (this.#messenger.truncated || !this.#goesShort(shortcut, got)) {
-        this.#peeks = false;
-        return "declined";
-      }
-      if (this.#open) this.#messenger.skip(this.#rx, 0, got);
+      if (this.#open) this.#peeker.take(got);
     } catch (error) {
       this.close(error as Error);
-      return "nothing";
     }
     return "taken";
   }

@@ -14,8 +14,8 @@ const TURN_MS = 0.5;
 const MAX_SKIP = 64;
 /** Of polling, between two turns of the event loop. */
 const SLICE_MS = 0.1;
-/** Reads that bring nothing, between two looks at the clock. */
-const VAIN_READS = 8;
+/** Looks at the socket between two at the clock. */
+const LOOKS = 8;
 
 export class Linger {
   #connection: Connection;
@@ -58,13 +58,9 @@ export function poll(connection: Connection, mayWait: () => boolean): void {
   const slice = (): void => {
     if (!connection.open) return;
     const end = performance.now() + SLICE_MS;
-    let vain = 0;
     // Once in any case: what a callback waits for may be an answer of this very client.
-    do {
-      if (!connection.pump() && ++vain < VAIN_READS) continue;
-      vain = 0;
-      if (performance.now() >= end) break;
-    } while (connection.reading && mayWait());
+    do connection.pump(false, LOOKS);
+    while (connection.reading && mayWait() && performance.now() < end);
     setImmediate(slice);
   };
   setImmediate(slice);
