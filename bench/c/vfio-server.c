@@ -1,8 +1,8 @@
 // The smallest vfio-user server that a transport bench can talk to: one client at a time, blocking, one region of plain
 // memory, DMA regions mapped for real. It reads as libvfio-user does: 16 bytes of header with recvmsg, since file
-// descriptors come with them, then the body with recv; one send for the reply. With a second argument it polls, in the best
-// form that we know: it looks at its socket all the time and answers a register access before taking it out, as ours does. Compiled and started by
-// src/transport/peers.ts, with the path of its socket as its first argument.
+// descriptors come with them, then the body with recv; one send for the reply. With a second argument it polls, in the
+// best form that we know: it looks at its socket all the time, and answers a register access before it takes it out, as
+// ours does. Compiled and started by src/transport/peers.ts, with the path of its socket as its first argument.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -40,7 +40,7 @@ static int receive(int socket, struct header *header, int *fd) {
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&msg);
 	if (rights != NULL && rights->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(rights), sizeof *fd);
 	size_t length = header->size - sizeof *header, have = got - sizeof *header;
-	if (have > length) return -1; // with `poll` this server takes no messages behind each other
+	if (have > length) return -1; // polling, this server takes no messages behind each other
 	if (have == length) return 0;
 	return recv(socket, body + have, length - have, MSG_WAITALL) == (ssize_t)(length - have) ? 0 : -1;
 }
