@@ -6,8 +6,8 @@ import { ealInit, recordCoreCycles } from "@emudev/eal";
 import { pollLoop } from "@emudev/eal/data";
 import { getAffinity } from "@emudev/linux";
 
-const ROUND = 500_000;
-const ROUNDS = 40;
+const ROUND = 200_000;
+const ROUNDS = 100;
 
 export function main(env, moved) {
   let turns = 0;
