@@ -89,6 +89,9 @@ export const syscall3 = bind<(number: number, a: number, b: number, c: number) =
 export const syscall5 = bind<(number: number, a: number, b: number, c: number, d: number, e: number) => number>(
   "intptr_t syscall(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t)",
 );
+export const syscall6 = bind<
+  (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number
+>("intptr_t syscall(intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t, intptr_t)");
 export const sigaction = bind<(signal: number, action: Pointer, old: Pointer) => number>(
   "int sigaction(int, const void *, void *)",
 );

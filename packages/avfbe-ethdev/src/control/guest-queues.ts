@@ -148,6 +148,14 @@ export class GuestQueues {
     ];
   }
 
+  /** A number that changes when a queue moves. */
+  position(): number {
+    let sum = 0;
+    for (const queue of this.rx) if (queue.published) sum += queue.get(GQ_HEAD);
+    for (const queue of this.tx) if (queue.published) sum += queue.get(GQ_HEAD);
+    return sum;
+  }
+
   /**
    * Has the memory that a queue waits for mapped, and what it will want next; where that cannot be, it is carried for.
    * @returns whether windows on demand were asked for, so that the queue may soon want more

@@ -42,12 +42,12 @@ import { DoorbellWatch } from "./doorbell-watch.ts";
 import { FILTER_ATTRS, FilterTable, filterAttrs } from "./filters.ts";
 import { GuestQueues } from "./guest-queues.ts";
 import { GuestStats } from "./guest-stats.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { RSS_ATTRS } from "./rss.ts";
 
-const HOUSEKEEPING_MS = 10;
 const AGAIN_MS = 1;
 const AGAIN_FOR_MS = 50;
-const STATS_EVERY = 25; // housekeeping turns between two updates of the guest's counters
+const STATS_EVERY = 25; // looks while something moves between two updates of the guest's counters
 
 export class AvfbePort implements EthDevOps {
   readonly #eal: Eal;
@@ -73,8 +73,9 @@ export class AvfbePort implements EthDevOps {
   #subscribed = false;
   #linkUp = false;
   #last: Promise<unknown> = Promise.resolve();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #keeper = new Housekeeping((idle) => this.#housekeeping(idle));
   #turns = 0;
+  #position = 0;
   #soon: NodeJS.Timeout | null = null;
   #soonUntil = 0;
   #ahead = false;
@@ -131,7 +132,7 @@ export class AvfbePort implements EthDevOps {
     this.#wake = () => {
       for (const { id, state } of eal.lcores.workers) if (state === "running") eal.lcores.wake(id);
     };
-    this.#doorbells = new DoorbellWatch(this.#wake, eal.lcores);
+    this.#doorbells = new DoorbellWatch(eal.lcores);
     this.#channel = eventChannelCreate(arena, `${name}.events`);
     this.#receiver = new EventReceiver(this.#channel, (type, arg) => this.#onEvent(type, arg), devId);
   }
@@ -309,22 +310,27 @@ export class AvfbePort implements EthDevOps {
     this.#wake(); // lcores that wait for events look at what there is now
     this.#doorbells.follow(this.#started ? this.queues.doorbellFds() : new Set());
     if (this.queues.active && !this.#closed) {
-      this.#timer ??= setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS);
-    } else if (this.#timer !== null) {
-      clearInterval(this.#timer);
-      this.#timer = null;
+      this.#keeper.start();
+    } else if (this.#keeper.running) {
+      this.#keeper.stop();
       this.#stats.update();
     }
   }
 
-  #housekeeping(): void {
-    if (this.#turns++ % STATS_EVERY === 0) this.#stats.update();
-    this.#lookAtMemory();
+  /** @returns whether to look again soon */
+  #housekeeping(idle: boolean): boolean {
+    if (this.#turns++ % STATS_EVERY === 0 || idle) this.#stats.update();
+    const wanted = this.#lookAtMemory();
+    const before = this.#position;
+    this.#position = this.queues.position();
+    return wanted || this.#position !== before || emuGetMemTable(this.#devId).hasDemand;
   }
 
-  #lookAtMemory(): void {
+  /** @returns whether a queue waits for memory */
+  #lookAtMemory(): boolean {
     this.#lookAhead();
-    for (const queue of this.queues.wanting()) {
+    const wanting = this.queues.wanting();
+    for (const queue of wanting) {
       if (this.#takingOver.has(queue)) continue;
       this.#takingOver.add(queue);
       void this.#serialize(() => this.queues.reach(queue))
@@ -332,6 +338,7 @@ export class AvfbePort implements EthDevOps {
         .catch((error: unknown) => this.#log.error(`${this.#name}: guest queue ${queue}: ${error}`))
         .finally(() => this.#takingOver.delete(queue));
     }
+    return wanting.length > 0;
   }
 
   /** Windows for what the guest has posted to receive, before packets come. */
@@ -355,7 +362,7 @@ export class AvfbePort implements EthDevOps {
   #lookSoon(): void {
     this.#soon ??= setTimeout(() => {
       this.#soon = null;
-      if (this.#timer === null) return;
+      if (!this.#keeper.running) return;
       this.#lookAtMemory();
       if (performance.now() < this.#soonUntil) this.#lookSoon();
     }, AGAIN_MS);

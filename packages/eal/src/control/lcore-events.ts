@@ -1,6 +1,6 @@
-// What an lcore waits for in interrupt mode, beside its wake word: eventfds of its queues' doorbells, and one of its own, by which
-// wakeLcore reaches it while it waits for those. So a doorbell wakes the lcore itself, without a detour by the main thread, which costs
-// as much again. Made for each worker by lcores.ts; data/poll-loop.ts waits.
+// What a napping lcore waits for: eventfds of its queues' doorbells, and one of its own, by which wakeLcore reaches it. So a
+// doorbell wakes the lcore itself, and the main thread, whose turn of the event loop would cost more than the wake-up, sleeps
+// on. Made for each worker by lcores.ts; data/poll-loop.ts waits.
 import { closeFd, eventfd, WaitSet } from "@emudev/linux";
 import type { Arena } from "@emudev/shm";
 import { LCORE_WAIT_FD, LCORE_WAKE_FD } from "../layout/lcore.ts";

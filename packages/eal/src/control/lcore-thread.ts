@@ -2,7 +2,7 @@
 // task pins the thread it landed on to its lcore's CPUs, then imports the data module it was given and calls its function.
 // A function that throws is reported as a value: a rejected task always means that the thread itself died.
 import { workerData } from "node:worker_threads";
-import { endSignals, setAffinity } from "@emudev/linux/data";
+import { endSignals, setAffinity, setTimerSlack } from "@emudev/linux/data";
 import { Arena, type ArenaHandle, Qsbr } from "@emudev/shm/data";
 import { makeLcoreEnv } from "../data/env.ts";
 
@@ -28,9 +28,13 @@ export interface LcoreTask {
 /** What comes back. */
 export type LcoreOutcome = { value: unknown } | { error: { name: string; message: string; stack: string } };
 
+/** Nanoseconds: naps end when they are to. */
+const TIMER_SLACK_NS = 1;
+
 const { arena: handle, qsbr: qsbrOff, ready } = workerData as LcoreThreadData;
 const arena = Arena.attach(handle);
 const qsbr = new Qsbr(arena, qsbrOff);
+setTimerSlack(TIMER_SLACK_NS);
 // Behind the pool's import of this file: a thread that is ended while it loads modules or native code takes the process along
 // (Node 24).
 setImmediate(() => Atomics.add(ready, 0, 1));

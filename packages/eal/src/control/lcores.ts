@@ -134,7 +134,7 @@ export class Lcores {
     for (const lcore of this.workers) stopLcore(this.#arena, lcore.off);
   }
 
-  /** Lets an eventfd end the waits of lcores in interrupt mode, until unwatch(); its owner reads it, and wakes them otherwise. */
+  /** Lets each signal of an eventfd end the naps of lcores, until unwatch(). Nobody needs to read it. */
   watch(fd: number): void {
     for (const events of this.#events) events.add(fd);
   }

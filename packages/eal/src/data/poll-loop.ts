@@ -1,8 +1,9 @@
 // The loop of a polling lcore. A busy turn costs a load of the stop word and a quiescent report; the clock is read only while
-// idle, unless turns are timed. After 100 us without a packet the lcore naps on its wake word, never past env.deadlineUs:
-// adaptive, 50 us doubling to 1 ms, for sources that make no event (mapped doorbells); interrupt, 100 ms at once, in
-// epoll, if an event is sure to end it, else as adaptive; busy, never. A packet or a wake-up starts anew. While it naps it is offline to QSBR, so nobody waits.
-import { readAt, readClock, waitEvents } from "@emudev/linux/data";
+// idle, unless turns are timed. After 100 us without a packet the lcore naps, never past env.deadlineUs: adaptive, 50 us
+// doubling to 0.8 ms, for sources that make no event (mapped doorbells); interrupt, 250 ms at once if an event is sure to end
+// it, else as adaptive; busy, never. It naps in epoll, so queues' events and wakeLcore end any nap. A packet or a wake-up
+// starts anew. While it naps it is offline to QSBR, so nobody waits.
+import { readClock, waitEvents } from "@emudev/linux/data";
 import {
   LCORE_BUSY_LOOPS,
   LCORE_BUSY_NS,
@@ -16,7 +17,6 @@ import {
   LCORE_TIMED_NS,
   LCORE_WAIT_FD,
   LCORE_WAKE,
-  LCORE_WAKE_FD,
   NAP_EVENTS,
   NAP_WORD,
   POLL_BUSY,
@@ -26,8 +26,8 @@ import type { LcoreEnv } from "./env.ts";
 
 const IDLE_US = 100; // empty for so long before the first nap
 const NAP_FIRST_US = 50;
-const NAP_LAST_US = 1000;
-const NAP_INTERRUPT_US = 100_000; // an event ends it
+const NAP_LAST_US = 800; // with the wake-up and what is cold by then, a packet is served within 1 ms
+const NAP_INTERRUPT_US = 250_000; // an event ends it
 const NAP_LEAST_US = 5; // a deadline nearer than this is polled for
 const CLOCK_EVERY = 16; // empty turns between two looks at the clock, a power of two
 const FLUSH_EVERY = 1024; // turns between two updates of the counters, a power of two
@@ -58,7 +58,10 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
       const moved = turn();
       qsbr.quiescent(index);
       counters.count(moved);
-      if (counters.timed) counters.time(moved);
+      if (counters.attentive) {
+        counters.napped();
+        if (counters.timed) counters.time(moved);
+      }
       if (moved !== 0) {
         idleTurns = 0;
         napUs = NAP_FIRST_US;
@@ -81,7 +84,7 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
       const longest = mode === POLL_BUSY ? 0 : sure ? NAP_INTERRUPT_US : napUs;
       const wanted = Math.min(longest, clock.leftUs());
       if (wanted < NAP_LEAST_US) continue;
-      if (nap(env, wakeWord, seen, wanted, sure, counters)) {
+      if (nap(env, wakeWord, seen, wanted, counters)) {
         napUs = Math.min(napUs * 2, NAP_LAST_US);
         seen = Atomics.load(i32, wakeWord);
       } else {
@@ -91,28 +94,27 @@ export function pollLoop(env: LcoreEnv, turn: () => number, announced: () => boo
       }
     }
   } finally {
+    counters.napped();
     counters.flush();
     qsbr.offline(index);
     qsbr.unregister(index);
   }
 }
 
-/** Sleeps; true when the time ran out, false when the lcore was woken. `sure`: by its queues' events too, to the millisecond. */
-function nap(env: LcoreEnv, word: number, seen: number, us: number, sure: boolean, counters: LoopCounters): boolean {
+/** Sleeps; true when the time ran out, false when the lcore was woken: by wakeLcore, or by its queues' events. */
+function nap(env: LcoreEnv, word: number, seen: number, us: number, counters: LoopCounters): boolean {
   const { arena, qsbr, index, off } = env;
   const napping = (off + LCORE_NAPPING) >>> 2;
-  counters.nap();
+  counters.naps();
   qsbr.offline(index);
-  const events = sure && us >= 1000 ? arena.i32[(off + LCORE_WAIT_FD) >>> 2]! : 0;
+  const events = arena.i32[(off + LCORE_WAIT_FD) >>> 2]!;
   let timedOut = false;
   Atomics.store(arena.i32, napping, events === 0 ? NAP_WORD : NAP_EVENTS);
   if (events === 0) timedOut = Atomics.wait(arena.i32, word, seen, us / 1000) === "timed-out";
-  else if (Atomics.load(arena.i32, word) === seen) timedOut = waitEvents(events, Math.floor(us / 1000)) === 0;
+  else if (Atomics.load(arena.i32, word) === seen) timedOut = waitEvents(events, us) === 0;
   Atomics.store(arena.i32, napping, 0);
-  // Doorbells are the main thread's to read; what woke this lcore alone is read here.
-  if (events !== 0) readAt(arena.i32[(off + LCORE_WAKE_FD) >>> 2]!, arena.base + env.scratch, 8);
   qsbr.online(index);
-  counters.napped();
+  if (counters.timed) counters.napped(); // not part of the turn that follows
   return timedOut;
 }
 
@@ -154,7 +156,7 @@ const NAP_US = 3;
 const TIMED_NS = 4;
 const BUSY_NS = 5;
 const LAST_US = 6; // end of the last timed turn or nap; 0 = none
-const NAP_FROM_US = 7;
+const NAP_FROM_US = 7; // begin of the nap that is not counted yet; 0 = none
 const NAP_TO_US = 8;
 const WORDS = [LCORE_LOOPS, LCORE_BUSY_LOOPS, LCORE_NAPS, LCORE_NAP_US, LCORE_TIMED_NS, LCORE_BUSY_NS] as const;
 
@@ -166,6 +168,8 @@ class LoopCounters {
   #pending = 0;
   /** Whether turns are timed at the moment. */
   timed = false;
+  /** Whether there is more to do behind a turn than count(). */
+  attentive = false;
 
   constructor(env: LcoreEnv) {
     const { arena, off } = env;
@@ -182,7 +186,25 @@ class LoopCounters {
     if (this.#pending === 0) this.flush();
   }
 
-  /** A turn has ended. */
+  /** A nap begins. */
+  naps(): void {
+    readClock(this.#values, NAP_FROM_US);
+    this.attentive = true;
+  }
+
+  /** The nap that began last, if any, has ended; so late that the packet that ended it is served first. */
+  napped(): void {
+    const values = this.#values;
+    if (values[NAP_FROM_US] === 0) return;
+    readClock(values, NAP_TO_US);
+    values[NAPS]!++;
+    values[NAP_US]! += values[NAP_TO_US]! - values[NAP_FROM_US]!;
+    values[NAP_FROM_US] = 0;
+    if (this.timed) this.time(0);
+    this.flush();
+  }
+
+  /** A turn has ended, or a nap. */
   time(moved: number): void {
     const values = this.#values;
     const last = values[LAST_US]!;
@@ -192,25 +214,11 @@ class LoopCounters {
     if (moved !== 0) values[BUSY_NS]! += ns;
   }
 
-  /** A nap begins. */
-  nap(): void {
-    readClock(this.#values, NAP_FROM_US);
-  }
-
-  /** It has ended. */
-  napped(): void {
-    const values = this.#values;
-    readClock(values, NAP_TO_US);
-    values[NAPS]!++;
-    values[NAP_US]! += values[NAP_TO_US]! - values[NAP_FROM_US]!;
-    if (this.timed) this.time(0);
-    this.flush();
-  }
-
   flush(): void {
     const timed = this.#u32[this.#base + (LCORE_RECORD >>> 2)] !== 0;
     if (!timed) this.#values[LAST_US] = 0;
     this.timed = timed;
+    this.attentive = timed || this.#values[NAP_FROM_US] !== 0;
     for (let i = 0; i < WORDS.length; i++) {
       const value = Math.floor(this.#values[i]!);
       const at = this.#base + (WORDS[i]! >>> 2);
