@@ -17,33 +17,37 @@ export async function main(env, { ports, pkts, drop }) {
   const { arena, index } = env;
   const counts = drop ? { received: 0, sent: 0, dropped: 0 } : { received: 0, sent: 0 };
   const waiting = rx.map(() => []);
-  pollLoop(env, () => {
-    let moved = 0;
-    for (let queue = 0; queue < rx.length; queue++) {
-      if (waiting[queue].length === 0) {
-        const n = rx[queue].burst(pkts, BURST);
-        counts.received += n;
-        moved += n;
-        waiting[queue] = Array.from(arena.u32.subarray(pkts >>> 2, (pkts >>> 2) + n));
-        for (const mbuf of waiting[queue]) swap(mbufData(arena, mbuf));
+  pollLoop(
+    env,
+    () => {
+      let moved = 0;
+      for (let queue = 0; queue < rx.length; queue++) {
+        if (waiting[queue].length === 0) {
+          const n = rx[queue].burst(pkts, BURST);
+          counts.received += n;
+          moved += n;
+          waiting[queue] = Array.from(arena.u32.subarray(pkts >>> 2, (pkts >>> 2) + n));
+          for (const mbuf of waiting[queue]) swap(mbufData(arena, mbuf));
+        }
+        if (waiting[queue].length === 0) {
+          tx[queue].flush?.();
+          continue;
+        }
+        arena.u32.set(waiting[queue], pkts >>> 2);
+        const sent = tx[queue].burst(pkts, waiting[queue].length);
+        // What is left: a burst that is spread over queues moves it behind what was taken.
+        const left = arena.u32.subarray((pkts >>> 2) + sent, (pkts >>> 2) + waiting[queue].length);
+        waiting[queue] = Array.from(left);
+        counts.sent += sent;
+        moved += sent;
+        if (!drop) continue;
+        counts.dropped += waiting[queue].length;
+        for (const mbuf of waiting[queue].splice(0)) mbufFree(arena, index, mbuf);
       }
-      if (waiting[queue].length === 0) {
-        tx[queue].flush?.();
-        continue;
-      }
-      arena.u32.set(waiting[queue], pkts >>> 2);
-      const sent = tx[queue].burst(pkts, waiting[queue].length);
-      // What is left: a burst that is spread over queues moves it behind what was taken.
-      const left = arena.u32.subarray((pkts >>> 2) + sent, (pkts >>> 2) + waiting[queue].length);
-      waiting[queue] = Array.from(left);
-      counts.sent += sent;
-      moved += sent;
-      if (!drop) continue;
-      counts.dropped += waiting[queue].length;
-      for (const mbuf of waiting[queue].splice(0)) mbufFree(arena, index, mbuf);
-    }
-    return moved;
-  });
+      return moved;
+    },
+    () => rx.every((queue) => queue.announced?.() === true),
+  );
   for (const mbuf of waiting.flat()) mbufFree(arena, index, mbuf);
   return counts;
 }
