@@ -28,7 +28,7 @@ export async function idleBench(name: string, quick: boolean): Promise<Result[] 
       for (let turn = 0; turn < MODES.length; turn++) {
         const mode = MODES[(turn + round) % MODES.length]!;
         const path = `${folder}/${mode.name}-${round}`;
-        const { trips, share } = await idleRun(mode, path, cpus, quick ? 3 : 20, quick ? 1000 : 5000);
+        const { trips, share } = await idleRun(mode, path, cpus, quick ? 3 : 20, quick ? 1000 : 10_000);
         samples.get(mode.name)!.trips.push(...trips);
         samples.get(mode.name)!.shares.push(share);
       }

@@ -102,6 +102,21 @@ test(
 );
 
 test(
+  "j. interrupt mode: pings by trapped doorbells, which wake the lcore; the other poll modes while it runs",
+  scene(async (set) => {
+    const eal = [...set.avf(0, "doorbell=fd"), "--poll-mode=interrupt"];
+    const testpmd = await set.testpmd({ eal, app: ECHO });
+    const guest = await set.boot({ name: "j" });
+    await guest.nicUp(0, GUEST);
+    expect(await ping(guest, HOST, { count: 20 })).toEqual({ sent: 20, received: 20 });
+    for (const mode of ["busy", "adaptive", "interrupt"]) {
+      testpmd.send(`set poll-mode ${mode}`);
+      await pingAll(guest, HOST);
+    }
+  }),
+);
+
+test(
   "i. a guest on 2 MiB huge pages",
   scene(async (set, context) => {
     const pages = reserveHugePages(256);
