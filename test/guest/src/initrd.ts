@@ -35,12 +35,17 @@ while read -r id text <&3; do
 done
 `;
 
-/** What the lab's commands can use in the guest; a NIC is named by its PCI address, as 0000:00:05.0. */
+/**
+ * What the lab's commands can use in the guest; a NIC is named by its PCI address, as 0000:00:05.0. A carrier alone is not enough
+ * to send by: the kernel drops packets until its link watch has seen it, which sets operstate and then activates the queues
+ * under the lock that `ip link set` takes as well.
+ */
 const LAB = `nic() { ls /sys/bus/pci/devices/$1/net 2>/dev/null | head -n 1; }
 until_true() { n=$1; shift; while ! eval "$@"; do n=$((n-1)); [ $n -gt 0 ] || return 1; sleep 0.1; done; }
 wait_nic() { until_true 300 '[ -n "$(nic '$1')" ]' || { echo "no network device at $1"; return 1; }; nic $1; }
-carrier() { [ "$(cat /sys/class/net/$1/carrier 2>/dev/null)" = 1 ]; }
-wait_carrier() { until_true \${2:-300} carrier $1 || { echo "no carrier on $1"; return 1; }; }
+net() { cat /sys/class/net/$1/$2 2>/dev/null; }
+carrier() { [ "$(net $1 carrier)" = 1 ] && [ "$(net $1 operstate)" = up ]; }
+wait_carrier() { until_true \${2:-300} carrier $1 && ip link set $1 up || { echo "no carrier on $1"; return 1; }; }
 nic_up() { d=$(wait_nic $1) || { echo "$d"; return 1; }; ip link set $d up && ip addr replace $2 dev $d && wait_carrier $d && echo $d; }
 nic_irqs() { grep -i "iavf-$1" /proc/interrupts; }
 `;
