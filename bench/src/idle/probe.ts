@@ -16,9 +16,15 @@ const arg: FirstArg = {
   lostUs: LOST_US,
   count: Number(count),
 };
+let measured = false;
+const ended = new Promise<void>((resolve) => process.stdin.resume().once("end", resolve));
+// Also when who started it goes away meanwhile.
+void ended.then(() => {
+  if (!measured) process.exit(1);
+});
 const trips = await eal.lcores.launch(1, { module: new URL("./first.js", import.meta.url).href, arg });
+measured = true;
 console.log(JSON.stringify(trips));
-process.stdin.resume();
-await new Promise((resolve) => process.stdin.on("end", resolve));
+await ended;
 await eal.cleanup();
 process.exit(0);
