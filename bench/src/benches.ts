@@ -1,6 +1,7 @@
 // All benches by name, in the order they run.
 import type { Arena } from "@emudev/shm";
 import { gcBench } from "./gc/bench.ts";
+import { guestBench } from "./guest.ts";
 import { idleBench } from "./idle/bench.ts";
 import { latencyBench } from "./latency/bench.ts";
 import { type Effort, QUICK, type Result } from "./measure.ts";
@@ -49,6 +50,10 @@ export const benches: readonly BenchEntry[] = [
   { name: "scale/turn", run: (arena, effort) => neighboursBench(arena, "scale/turn", effort) },
   { name: "scale/process", run: (_arena, effort) => scaleBench("scale/process", effort === QUICK) },
   { name: "latency", run: (_arena, effort) => (effort === QUICK ? "only in the long form" : latencyBench("latency")) },
+  {
+    name: "guest/linux",
+    run: (_arena, effort) => (effort === QUICK ? "only in the long form" : guestBench("guest/linux")),
+  },
   ...PEER_SIZES.map((size) => ({
     name: `peers-${size}`,
     run: (_arena: Arena, effort: Effort) => (effort === QUICK ? "only in the long form" : peersBench("peers", size)),

@@ -1,10 +1,10 @@
 // The path between two processes in packets a second: `npm start`'s program with the guest's side sending and the device's
 // side receiving, 64 bytes with CRC, one polling lcore each. The demo accounts for every packet; a run that loses one
 // without knowing where ends the bench.
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Result, summarize } from "./measure.ts";
+import { outputOf } from "./output-of.ts";
 
 const DEMO = fileURLToPath(new URL("../../apps/testpmd/dist/demo/main.js", import.meta.url));
 const RUNS = 5;
@@ -28,30 +28,10 @@ export async function pathBench(name: string, quick: boolean): Promise<Result[] 
 
 async function rateOf(seconds: number): Promise<number> {
   const args = ["--seconds", `${seconds}`, "--mode", "guest-tx", "--size", "64", "--json"];
-  const text = await outputOf([DEMO, ...args], seconds * 1000 + START_AND_DRAIN_MS);
+  const text = await outputOf(process.execPath, [DEMO, ...args], seconds * 1000 + START_AND_DRAIN_MS);
   const report = JSON.parse(text) as Report;
   const flows = Object.values(report.flows);
   const lost = flows.reduce((sum, { unaccounted }) => sum + Math.abs(unaccounted), 0);
   if (!report.ok || lost !== 0 || flows.length !== 1) throw new Error(`the demo's account is not in order: ${text}`);
   return flows[0]!.pps;
-}
-
-/** Standard output of a Node program that must end well in time. */
-function outputOf(args: readonly string[], timeout: number): Promise<string> {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], timeout });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk) => {
-    output += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    errors += chunk;
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve(output);
-      else reject(new Error(`${args.join(" ")} ended with ${signal ?? code}: ${errors || output}`));
-    });
-  });
 }

@@ -1,7 +1,6 @@
 // `latency/...`: round trips of packets through a device that sends every packet back, at full load and at 10, 50 and 90 % of
 // it: ours over vfio-user, and DPDK's over vhost and virtio_user in the same run, in turning order. A run in which one packet in a
 // hundred stays away fails. The ratio is our time by DPDK's at the same share of each one's own full load.
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { getAffinity } from "@emudev/linux";
 import { compileDpdk } from "../dpdk.ts";
 import { median, type Result, summarize } from "../measure.ts";
+import { outputOf } from "../output-of.ts";
 import { withHugePages } from "../peers/huge-pages.ts";
 import { dpdkArgs, dpdkMissing, oursArgs, type Side } from "../peers/pairs.ts";
 import { Testpmd } from "../peers/testpmd.ts";
@@ -18,6 +18,7 @@ const SIZES = [64, 1518];
 const QUANTILES = ["p50", "p99", "p999"] as const;
 const ROUNDS = 3;
 const MS = 1000;
+const TRIPS_MS = 60_000;
 const HUGE_PAGES = 768;
 
 type Runner = (size: number, round: number) => Promise<Trips[]>;
@@ -126,29 +127,10 @@ async function between(device: Side, probe: string, args: readonly string[]): Pr
   try {
     await testpmd.ready();
     await testpmd.ask("start");
-    const text = await outputOf(probe, args);
+    const text = await outputOf(probe, args, TRIPS_MS);
     const lines = text.split("\n").filter((line) => line.startsWith('{"share"'));
     return lines.map((line) => JSON.parse(line) as Trips);
   } finally {
     await testpmd.quit();
   }
-}
-
-function outputOf(command: string, args: readonly string[]): Promise<string> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk) => {
-    output += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    errors += chunk;
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve(output);
-      else reject(new Error(`${command} ended with ${signal ?? code}: ${(errors + output).slice(-600)}`));
-    });
-  });
 }
