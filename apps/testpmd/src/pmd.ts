@@ -105,8 +105,8 @@ export class Pmd {
   async #end(): Promise<void> {
     this.ports.hush();
     clearInterval(this.#tracing);
-    this.rebalancer.set(0);
     try {
+      await this.rebalancer.set(0);
       if (this.forwarding.running) await this.stopForwarding();
       for (const what of ["stop", "close"] as const) {
         for (const dev of this.ports.all()) {

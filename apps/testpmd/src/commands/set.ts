@@ -116,8 +116,8 @@ function setPolling(pmd: Pmd, args: Args): void {
   setPollMode(pmd.eal.arena, pmd.eal.lcores.workers, args.pollmode as PollMode);
 }
 
-function setRebalance(pmd: Pmd, args: Args): void {
-  pmd.rebalancer.set(args.rebalance as number);
+async function setRebalance(pmd: Pmd, args: Args): Promise<void> {
+  await pmd.rebalancer.set(args.rebalance as number);
 }
 
 async function setPromisc(pmd: Pmd, args: Args): Promise<void> {

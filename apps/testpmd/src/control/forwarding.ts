@@ -77,6 +77,7 @@ export class Forwarding {
   readonly #burstBases = new Map<number, Float64Array>();
   readonly #usageBases = new Map<number, LcoreUsage>();
   #arrangement: Arrangement | undefined;
+  #moved: Promise<unknown> = Promise.resolve();
   #running: Promise<unknown> | undefined;
   /** Called when an lcore's function failed; forwarding has stopped then. */
   onFailure: (error: Error) => void = () => {};
@@ -177,10 +178,16 @@ export class Forwarding {
 
   /**
    * Gives streams to another lcore of the arrangement: to nobody first, until the old lcore is done with its turn, so that
-   * no queue has two pollers and no packet overtakes another.
+   * no queue has two pollers and no packet overtakes another. One move at a time, in the order of the calls.
    * @returns false when forwarding has ended meanwhile
    */
-  async move(streams: readonly FwdStream[], lcoreId: number): Promise<boolean> {
+  move(streams: readonly FwdStream[], lcoreId: number): Promise<boolean> {
+    const done = this.#moved.then(() => this.#move(streams, lcoreId));
+    this.#moved = done.catch(() => {});
+    return done;
+  }
+
+  async #move(streams: readonly FwdStream[], lcoreId: number): Promise<boolean> {
     const running = this.#running;
     if (running === undefined) return false;
     this.#own(streams, 0);
@@ -346,19 +353,13 @@ export class Forwarding {
   #write({ off, txPort }: FwdStream): void {
     const { u8, u16, u32 } = this.#eal.arena;
     const { txpkts } = this.#config;
-    const source = this.#ports.get(txPort).macAddrGet();
-    const target = ethPeer(this.#config, txPort);
-    const head = makeHead(
-      target,
-      source,
-      txpkts.reduce((sum, length) => sum + length, 0),
-    );
+    const [source, target] = [this.#ports.get(txPort).macAddrGet(), ethPeer(this.#config, txPort)];
+    const bytes = txpkts.reduce((sum, length) => sum + length, 0);
+    const head = makeHead(target, source, bytes);
     u8.set(target, off + STREAM_MACS);
     u8.set(source, off + STREAM_MACS + 6);
     u32[(off + STREAM_SEGS) >>> 2] = txpkts.length;
-    txpkts.forEach((length, i) => {
-      u16[((off + STREAM_SEG_LEN) >>> 1) + i] = length;
-    });
+    u16.set(txpkts, (off + STREAM_SEG_LEN) >>> 1);
     u32[(off + STREAM_HEAD_LEN) >>> 2] = head.length;
     u8.set(head, off + STREAM_HEAD);
   }
@@ -372,17 +373,16 @@ export class Forwarding {
       data.set(portId, port);
       return { module: port.module, off: port[side][queueId]!, portId, queueId };
     };
-    const { lcores } = this.#arrangement!;
-    const shared = lcores.length > 1;
-    const own = shared ? lcores.flatMap((other) => other.streams) : lcore.streams;
+    const all = this.#arrangement!.lcores;
+    const shared = all.length > 1;
+    const own = shared ? all.flatMap((other) => other.streams) : lcore.streams;
     const streams: StreamTask[] = own.map((stream) => ({
       off: stream.off,
       rx: receives ? queue(stream.rxPort, "rx", stream.rxQueue) : null,
       tx: sends || txFirst > 0 ? queue(stream.txPort, "tx", stream.txQueue) : null,
       copies: stream.copies.map((portId) => queue(portId, "tx", stream.txQueue)),
     }));
-    const { trace } = lcore;
-    const arg: FwdTask = { mode, block: this.#block, pool, trace, streams, shared, txFirst };
+    const arg: FwdTask = { mode, block: this.#block, pool, trace: lcore.trace, streams, shared, txFirst };
     return this.#eal.lcores.launch(lcore.id, { module: ENGINE, arg });
   }
 

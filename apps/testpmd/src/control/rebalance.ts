@@ -19,7 +19,9 @@ export class Rebalancer {
   readonly #samples = new Map<number, Sample>();
   #timer: NodeJS.Timeout | undefined;
   #at = 0;
-  #busy = false;
+  #looking: Promise<void> | undefined;
+  /** Raised by each setting: a look that began before it moves nothing more. */
+  #setting = 0;
   /** Streams that have changed their lcore so far. */
   moves = 0;
   /** Milliseconds between two looks, 0 = off. */
@@ -30,12 +32,15 @@ export class Rebalancer {
     this.#forwarding = forwarding;
   }
 
-  set(ms: number): void {
+  /** @param ms between two looks, 0 = off. Resolves when no look is under way that began before. */
+  async set(ms: number): Promise<void> {
     clearInterval(this.#timer);
+    this.#setting++;
     this.everyMs = ms;
     this.#samples.clear();
     this.#forwarding.timeStreams(ms > 0);
     this.#timer = ms === 0 ? undefined : setInterval(() => void this.look(), ms).unref();
+    await this.#looking;
   }
 
   /** Share of its lcore's time that a stream took between the last two looks. */
@@ -43,24 +48,29 @@ export class Rebalancer {
     return this.#samples.get(off)?.load ?? 0;
   }
 
-  /** Looks at the loads once and moves what is to move. */
-  async look(): Promise<void> {
+  /** Looks at the loads once and moves what is to move; one look at a time. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const { arrangement, running } = this.#forwarding;
-    if (!running || this.#busy || arrangement === undefined || arrangement.lcores.length < 2) return;
-    this.#busy = true;
-    try {
-      const now = performance.now();
-      const units = this.#forwarding.units();
-      const first = this.#samples.size === 0;
-      const loads = units.map((unit) => unit.reduce((sum, stream) => sum + this.#sample(stream, now - this.#at), 0));
-      this.#at = now;
-      if (first) return;
-      const ids = arrangement.lcores.map(({ id }) => id);
-      const places = units.map(([stream]) => ids.indexOf(stream!.lcoreId));
-      for (const { unit, to } of balance(loads, places, ids.length))
-        if (await this.#forwarding.move(units[unit]!, ids[to]!)) this.moves += units[unit]!.length;
-    } finally {
-      this.#busy = false;
+    if (!running || arrangement === undefined || arrangement.lcores.length < 2) return;
+    const now = performance.now();
+    const units = this.#forwarding.units();
+    const first = this.#samples.size === 0;
+    const loads = units.map((unit) => unit.reduce((sum, stream) => sum + this.#sample(stream, now - this.#at), 0));
+    this.#at = now;
+    if (first) return;
+    const ids = arrangement.lcores.map(({ id }) => id);
+    const places = units.map(([stream]) => ids.indexOf(stream!.lcoreId));
+    const setting = this.#setting;
+    for (const { unit, to } of balance(loads, places, ids.length)) {
+      if (this.#setting !== setting) return;
+      if (await this.#forwarding.move(units[unit]!, ids[to]!)) this.moves += units[unit]!.length;
     }
   }
 
